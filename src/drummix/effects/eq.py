@@ -1,0 +1,183 @@
+"""Equalising with second-order sections.
+
+In: float32 samples (channels, samples), their rate, and bands. Out: a new array of the same shape.
+Source: Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import signal
+
+from drummix.effects.checks import FloatArray, checked_range, checked_rate, checked_samples
+from drummix.errors import SettingError
+from drummix.levels import db_to_gain, gain_to_db
+
+BandKind = Literal["low_shelf", "high_shelf", "peak", "low_pass", "high_pass"]
+BAND_KINDS: tuple[BandKind, ...] = get_args(BandKind)
+PASS_KINDS = ("low_pass", "high_pass")
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of an equaliser.
+
+    Args:
+        kind: low_shelf, high_shelf, peak, low_pass or high_pass. A pass band falls at 12 dB an
+            octave; put several in a row for more (see `butterworth`).
+        frequency_hz: Centre of a peak, midpoint of a shelf (half the gain in dB), or the
+            corner of a pass band; above 0 and below half the sample rate.
+        gain_db: Gain of a peak or a shelf, -60..60 dB; a pass band has none.
+        q: Quality, 0.01..100. 0.707 makes a pass band -3 dB at its corner and a shelf as
+            steep as it gets without overshoot.
+
+    Raises:
+        SettingError: If the kind is unknown or a value is outside its range.
+    """
+
+    kind: BandKind
+    frequency_hz: float
+    gain_db: float = 0.0
+    q: float = math.sqrt(0.5)
+
+    def __post_init__(self) -> None:
+        if self.kind not in BAND_KINDS:
+            raise SettingError(
+                f"EQ band kind {self.kind!r} is unknown; use {', '.join(BAND_KINDS)}"
+            )
+        if checked_range("frequency_hz", self.frequency_hz, 0.0) == 0.0:
+            raise SettingError("frequency_hz is 0; use a frequency above 0 Hz")
+        checked_range("gain_db", self.gain_db, -60.0, 60.0)
+        checked_range("q", self.q, 0.01, 100.0)
+        if self.kind in PASS_KINDS and self.gain_db != 0.0:
+            raise SettingError(f"a {self.kind} band has no gain_db; leave it out")
+
+
+def butterworth(
+    kind: Literal["low_pass", "high_pass"], frequency_hz: float, *, order: int
+) -> tuple[Band, ...]:
+    """Bands that together make a Butterworth filter of an even order.
+
+    Args:
+        kind: low_pass or high_pass.
+        frequency_hz: Frequency where the whole is -3 dB.
+        order: 2, 4, 6 ... 16: 6 dB an octave for each order.
+
+    Returns:
+        order / 2 bands.
+
+    Raises:
+        SettingError: If the kind has no corner, or the order is odd or out of range.
+    """
+    if kind not in PASS_KINDS:
+        raise SettingError(f"a Butterworth {kind!r} is not made here; use low_pass or high_pass")
+    if order not in range(2, 17, 2):
+        raise SettingError(f"filter order is {order}; use an even number from 2 to 16")
+    angles = [math.pi * (2 * section + 1) / (2 * order) for section in range(order // 2)]
+    return tuple(Band(kind, frequency_hz, q=1.0 / (2.0 * math.sin(angle))) for angle in angles)
+
+
+def sos(bands: Sequence[Band], rate_hz: float) -> NDArray[np.float64]:
+    """Second-order sections of an equaliser.
+
+    Args:
+        bands: Bands in order.
+        rate_hz: Sample rate in Hz.
+
+    Returns:
+        Sections (n_bands, 6) as `scipy.signal.sosfilt` takes them.
+
+    Raises:
+        SettingError: If a band's frequency is not below half the sample rate.
+    """
+    rate_hz = checked_rate(rate_hz)
+    return np.array([_section(band, rate_hz) for band in bands], dtype=np.float64).reshape(-1, 6)
+
+
+def _section(band: Band, rate_hz: float) -> list[float]:
+    """One normalised biquad, in the cookbook's names: A is the root of the gain."""
+    if band.frequency_hz >= rate_hz / 2:
+        raise SettingError(
+            f"EQ {band.kind} at {band.frequency_hz:g} Hz does not fit a rate of {rate_hz:g} Hz; "
+            f"use a frequency below {rate_hz / 2:g} Hz"
+        )
+    omega = 2.0 * math.pi * band.frequency_hz / rate_hz
+    cos, alpha = math.cos(omega), math.sin(omega) / (2.0 * band.q)
+    root = float(db_to_gain(band.gain_db / 2.0))
+    if band.kind == "peak":
+        b = (1 + alpha * root, -2 * cos, 1 - alpha * root)
+        a = (1 + alpha / root, -2 * cos, 1 - alpha / root)
+    elif band.kind == "low_pass":
+        b = ((1 - cos) / 2, 1 - cos, (1 - cos) / 2)
+        a = (1 + alpha, -2 * cos, 1 - alpha)
+    elif band.kind == "high_pass":
+        b = ((1 + cos) / 2, -(1 + cos), (1 + cos) / 2)
+        a = (1 + alpha, -2 * cos, 1 - alpha)
+    else:
+        # The two shelves are mirror images: the cosine changes its sign.
+        side = 1.0 if band.kind == "low_shelf" else -1.0
+        slope = 2.0 * math.sqrt(root) * alpha
+        up, down, tilt = root + 1, root - 1, side * cos
+        b = (
+            root * (up - down * tilt + slope),
+            side * 2 * root * (down - up * tilt),
+            root * (up - down * tilt - slope),
+        )
+        a = (up + down * tilt + slope, side * -2 * (down + up * tilt), up + down * tilt - slope)
+    return [value / a[0] for value in (*b, *a)]
+
+
+def equalise(samples: ArrayLike, rate_hz: float, bands: Sequence[Band]) -> FloatArray:
+    """Filter every channel with the same bands, from rest.
+
+    Args:
+        samples: Audio (channels, samples).
+        rate_hz: Sample rate in Hz.
+        bands: Bands in order; none leaves the samples as they are.
+
+    Returns:
+        New array of the same shape.
+
+    Raises:
+        SettingError: If a band does not fit the sample rate.
+    """
+    track = checked_samples(samples)
+    sections = sos(bands, rate_hz)
+    if sections.shape[0] == 0 or track.shape[1] == 0:
+        return track.copy()
+    # Double precision inside: a float32 biquad at 30 Hz is noisy.
+    return signal.sosfilt(sections, track.astype(np.float64), axis=1).astype(np.float32)
+
+
+def response_db(
+    bands: Sequence[Band], rate_hz: float, frequencies_hz: ArrayLike
+) -> NDArray[np.float64]:
+    """Magnitude of an equaliser at given frequencies.
+
+    Args:
+        bands: Bands in order.
+        rate_hz: Sample rate in Hz.
+        frequencies_hz: Frequencies in Hz, any shape.
+
+    Returns:
+        Gain in dB, shape of `frequencies_hz`, with the floor of `gain_to_db`.
+
+    Raises:
+        SettingError: If a band does not fit the sample rate.
+
+    >>> response_db([Band("peak", 1000.0, gain_db=6.0)], 44100, [1000.0]).round(3)
+    array([6.])
+    """
+    frequencies = np.asarray(frequencies_hz, dtype=np.float64)
+    inverse_z = np.exp(-2j * np.pi * frequencies / checked_rate(rate_hz))
+    gain = np.ones(frequencies.shape, dtype=np.complex128)
+    for b0, b1, b2, a0, a1, a2 in sos(bands, rate_hz):
+        numerator = b0 + (b1 + b2 * inverse_z) * inverse_z
+        gain *= numerator / (a0 + (a1 + a2 * inverse_z) * inverse_z)
+    return np.asarray(gain_to_db(np.abs(gain)), dtype=np.float64)
