@@ -1,0 +1,150 @@
+"""Size and geometry of a Wave-U-Net, shared by training (torch) and mixing (no torch).
+
+Source: Martinez Ramirez, Stoller and Moffat, JAES 69(3), 2021, Table 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from drummix.errors import SettingError
+
+
+@dataclass(frozen=True)
+class WaveUNetConfig:
+    """Size of a Wave-U-Net; the defaults are the paper's.
+
+    Args:
+        n_inputs: Microphone channels K.
+        n_outputs: Channels of the mix.
+        levels: Downsampling blocks L.
+        filters: Filters F_c of the first level; level i has ``filters * i``.
+        down_taps: Kernel length f_d of the downsampling blocks and the bottleneck (odd).
+        up_taps: Kernel length f_u of the upsampling blocks; only 5 is supported.
+        leaky_slope: Slope of the LeakyReLU for negative values.
+
+    Raises:
+        SettingError: If a size is out of range.
+    """
+
+    n_inputs: int = 8
+    n_outputs: int = 2
+    levels: int = 10
+    filters: int = 24
+    down_taps: int = 15
+    up_taps: int = 5
+    leaky_slope: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("n_inputs", "n_outputs", "levels", "filters"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"Wave-U-Net {name} is {getattr(self, name)}; use 1 or more")
+        if self.down_taps < 3 or self.down_taps % 2 == 0:
+            raise SettingError(f"Wave-U-Net down_taps is {self.down_taps}; use an odd number >= 3")
+        if self.up_taps != 5:
+            raise SettingError(f"Wave-U-Net up_taps is {self.up_taps}; only 5 is supported")
+        if not 0.0 <= self.leaky_slope < 1.0:
+            raise SettingError(f"Wave-U-Net leaky_slope is {self.leaky_slope}; use 0.0 to 1.0")
+
+    def down_shapes(self) -> list[tuple[int, int]]:
+        """(inputs, outputs) of each downsampling convolution, first level first."""
+        widths = [self.n_inputs, *(self.filters * i for i in range(1, self.levels + 1))]
+        return list(zip(widths[:-1], widths[1:], strict=True))
+
+    def bottleneck_shape(self) -> tuple[int, int]:
+        """(inputs, outputs) of the convolution at the lowest rate."""
+        return self.filters * self.levels, self.filters * (self.levels + 1)
+
+    def up_shapes(self) -> list[tuple[int, int, int]]:
+        """(skip inputs, inputs from below, outputs) of each upsampling block, deepest first."""
+        return [
+            (self.filters * i, self.filters * (i + 1), self.filters * i)
+            for i in range(self.levels, 0, -1)
+        ]
+
+    def output_shape(self) -> tuple[int, int]:
+        """(inputs, outputs) of the last convolution: the stems themselves, then the features."""
+        return self.n_inputs + self.filters, self.n_outputs
+
+    def n_parameters(self) -> int:
+        """Number of trainable parameters (6,183,450 for the paper's size)."""
+        count = 0
+        for n_in, n_out in [*self.down_shapes(), self.bottleneck_shape()]:
+            count += (n_in * self.down_taps + 1) * n_out
+        for n_skip, n_below, n_out in self.up_shapes():
+            count += ((n_skip + n_below) * self.up_taps + 1) * n_out
+        n_in, n_out = self.output_shape()
+        return count + (n_in + 1) * n_out
+
+    @property
+    def decimation(self) -> int:
+        """Frames at the audio rate per frame at the lowest rate: 2 to the power of `levels`."""
+        return 1 << self.levels
+
+    def input_frames(self, bottleneck_frames: int) -> int:
+        """Input length that leaves `bottleneck_frames` (92 in the paper) after the bottleneck."""
+        context = self.down_taps - 1
+        return self.decimation * (bottleneck_frames + context) + (context - 1) * (
+            self.decimation - 1
+        )
+
+    def output_frames(self, input_frames: int) -> int:
+        """Output length for an input length made by `input_frames`.
+
+        Raises:
+            SettingError: If no whole number of bottleneck frames has that input length.
+        """
+        bottleneck_frames = self.bottleneck_frames(input_frames)
+        return self.decimation * bottleneck_frames - self.up_taps * (self.decimation - 1)
+
+    def bottleneck_frames(self, input_frames: int) -> int:
+        """Frames after the bottleneck for an input length (inverse of `input_frames`).
+
+        Raises:
+            SettingError: If no whole number of bottleneck frames has that input length.
+        """
+        smallest = self.min_bottleneck_frames
+        frames, rest = divmod(input_frames - self.input_frames(0), self.decimation)
+        if rest or frames < smallest:
+            raise SettingError(
+                f"a {self.levels}-level Wave-U-Net takes {self.input_frames(smallest)} frames or "
+                f"a multiple of {self.decimation} more, not {input_frames}"
+            )
+        return frames
+
+    @property
+    def min_bottleneck_frames(self) -> int:
+        """Fewest bottleneck frames that leave an output frame: five shrink to one."""
+        return self.up_taps
+
+    @property
+    def context_frames(self) -> int:
+        """Frames of input context on each side of the output (16,375 for the paper's size)."""
+        longest = self.input_frames(self.min_bottleneck_frames)
+        return (longest - self.output_frames(longest)) // 2
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> WaveUNetConfig:
+        """Build a config from plain data, refusing names it does not know.
+
+        Raises:
+            SettingError: If a name is unknown or a value is not a number of the right kind.
+        """
+        kinds = {field.name: type(field.default) for field in fields(cls)}
+        for name, value in values.items():
+            if name not in kinds:
+                raise SettingError(f"unknown Wave-U-Net setting {name!r}; known: {sorted(kinds)}")
+            if isinstance(value, bool) or not isinstance(value, (int, kinds[name])):
+                raise SettingError(
+                    f"Wave-U-Net {name} is {value!r}; expected {kinds[name].__name__}"
+                )
+        return cls(**values)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data for `model.json`, read back by `from_mapping`."""
+        return asdict(self)
+
+
+PAPER_BOTTLENECK_FRAMES = 92
