@@ -36,15 +36,15 @@ def checked_samples(samples: ArrayLike, *, name: str = "samples") -> FloatArray:
     return checked
 
 
-def checked_rate(rate_hz: float) -> float:
-    """Return the sample rate as a float.
+def checked_rate(rate_hz: int) -> int:
+    """Return the sample rate as an int.
 
     Raises:
-        SettingError: If it is not a finite number above zero.
+        SettingError: If it is not a whole number above zero.
     """
-    if not (math.isfinite(rate_hz) and rate_hz > 0):
-        raise SettingError(f"rate_hz is {rate_hz}; give a sample rate above 0 Hz, such as 44100")
-    return float(rate_hz)
+    if not (math.isfinite(rate_hz) and rate_hz > 0 and rate_hz == int(rate_hz)):
+        raise SettingError(f"rate_hz is {rate_hz}; give a whole sample rate in Hz, such as 44100")
+    return int(rate_hz)
 
 
 def checked_range(name: str, value: float, low: float, high: float = math.inf) -> float:
@@ -74,7 +74,7 @@ def checked_range(name: str, value: float, low: float, high: float = math.inf) -
     return float(value)
 
 
-def one_pole_coefficient(time_ms: float, rate_hz: float) -> float:
+def one_pole_coefficient(time_ms: float, rate_hz: int) -> float:
     """Feedback coefficient of a one-pole smoother that covers 63% of a step in `time_ms`.
 
     Args:

@@ -61,7 +61,7 @@ def compressor_gain_db(
 
 def compress(
     samples: ArrayLike,
-    rate_hz: float,
+    rate_hz: int,
     *,
     threshold_db: float,
     ratio: float,
@@ -112,7 +112,7 @@ def compress(
 
 def parallel_compress(
     samples: ArrayLike,
-    rate_hz: float,
+    rate_hz: int,
     *,
     wet_share: float,
     threshold_db: float,
@@ -163,7 +163,7 @@ def parallel_compress(
 
 def gate(
     samples: ArrayLike,
-    rate_hz: float,
+    rate_hz: int,
     *,
     threshold_db: float,
     range_db: float,
@@ -203,7 +203,7 @@ def gate(
 
 def gate_from_hits(
     samples: ArrayLike,
-    rate_hz: float,
+    rate_hz: int,
     *,
     onsets: ArrayLike,
     hold_ms: float,
@@ -247,7 +247,7 @@ def gate_from_hits(
 
 def limit(
     samples: ArrayLike,
-    rate_hz: float,
+    rate_hz: int,
     *,
     ceiling_db: float,
     release_ms: float = 100.0,
@@ -293,7 +293,7 @@ def limit(
     return np.clip(track * gain.astype(np.float32), -top, top)
 
 
-def _time_in_samples(name: str, time_ms: float, rate_hz: float) -> int:
+def _time_in_samples(name: str, time_ms: float, rate_hz: int) -> int:
     return round(checked_range(name, time_ms, 0.0, 60_000.0) * checked_rate(rate_hz) / 1000.0)
 
 
@@ -330,7 +330,7 @@ def _open_after(
 def _gated(
     track: FloatArray,
     is_open: NDArray[np.bool_],
-    rate_hz: float,
+    rate_hz: int,
     range_attack_release: tuple[float, float, float],
 ) -> FloatArray:
     """Apply the gain of a gate that is told when to be open."""

@@ -83,7 +83,7 @@ def butterworth(
     return tuple(Band(kind, frequency_hz, q=1.0 / (2.0 * math.sin(angle))) for angle in angles)
 
 
-def sos(bands: Sequence[Band], rate_hz: float) -> NDArray[np.float64]:
+def sos(bands: Sequence[Band], rate_hz: int) -> NDArray[np.float64]:
     """Second-order sections of an equaliser.
 
     Args:
@@ -100,7 +100,7 @@ def sos(bands: Sequence[Band], rate_hz: float) -> NDArray[np.float64]:
     return np.array([_section(band, rate_hz) for band in bands], dtype=np.float64).reshape(-1, 6)
 
 
-def _section(band: Band, rate_hz: float) -> list[float]:
+def _section(band: Band, rate_hz: int) -> list[float]:
     """One normalised biquad, in the cookbook's names: A is the root of the gain."""
     if band.frequency_hz >= rate_hz / 2:
         raise SettingError(
@@ -133,7 +133,7 @@ def _section(band: Band, rate_hz: float) -> list[float]:
     return [value / a[0] for value in (*b, *a)]
 
 
-def equalise(samples: ArrayLike, rate_hz: float, bands: Sequence[Band]) -> FloatArray:
+def equalise(samples: ArrayLike, rate_hz: int, bands: Sequence[Band]) -> FloatArray:
     """Filter every channel with the same bands, from rest.
 
     Args:
@@ -156,7 +156,7 @@ def equalise(samples: ArrayLike, rate_hz: float, bands: Sequence[Band]) -> Float
 
 
 def response_db(
-    bands: Sequence[Band], rate_hz: float, frequencies_hz: ArrayLike
+    bands: Sequence[Band], rate_hz: int, frequencies_hz: ArrayLike
 ) -> NDArray[np.float64]:
     """Magnitude of an equaliser at given frequencies.
 
@@ -166,7 +166,7 @@ def response_db(
         frequencies_hz: Frequencies in Hz, any shape.
 
     Returns:
-        Gain in dB, shape of `frequencies_hz`, with the floor of `gain_to_db`.
+        Gain in dB, shape of `frequencies_hz`; -300 where nothing passes.
 
     Raises:
         SettingError: If a band does not fit the sample rate.
@@ -180,4 +180,4 @@ def response_db(
     for b0, b1, b2, a0, a1, a2 in sos(bands, rate_hz):
         numerator = b0 + (b1 + b2 * inverse_z) * inverse_z
         gain *= numerator / (a0 + (a1 + a2 * inverse_z) * inverse_z)
-    return np.asarray(gain_to_db(np.abs(gain)), dtype=np.float64)
+    return np.asarray(gain_to_db(np.abs(gain), floor_db=-300.0), dtype=np.float64)

@@ -16,6 +16,7 @@ from drummix.audio import resample
 from drummix.effects.checks import FloatArray, checked_range, checked_rate, checked_samples
 from drummix.effects.eq import Band, equalise
 from drummix.errors import SettingError
+from drummix.levels import db_to_gain
 
 PLATE_RATE_HZ = 29_761
 """Rate at which the delays of the plate are whole numbers of samples."""
@@ -44,7 +45,7 @@ def decay_for_t60(t60_s: float) -> float:
 
 def plate(
     samples: ArrayLike,
-    rate_hz: float,
+    rate_hz: int,
     *,
     decay: float = 0.5,
     predelay_ms: float = 0.0,
@@ -109,6 +110,57 @@ def plate(
     end = min(n_samples, predelay + heard.shape[1])
     wet[:, predelay:end] = heard[:, : end - predelay]
     return equalise(wet, rate_hz, cuts)
+
+
+def plate_send(
+    samples: ArrayLike,
+    rate_hz: int,
+    *,
+    wet_db: float,
+    decay: float = 0.5,
+    predelay_ms: float = 0.0,
+    bandwidth: float = 0.9995,
+    damping: float = 0.0005,
+    low_cut_hz: float | None = None,
+    high_cut_hz: float | None = None,
+    excursion_samples: float = 8.0,
+    modulation_hz: float = 1.0,
+) -> FloatArray:
+    """A track with a plate added to it; the direct sound keeps its level.
+
+    Args:
+        samples: Mono (1, N) or stereo (2, N); mono stays in the centre at its level.
+        rate_hz: Sample rate in Hz.
+        wet_db: Gain of the reverberation in dB.
+        decay: As in `plate`, and so on below.
+        predelay_ms: See `plate`.
+        bandwidth: See `plate`.
+        damping: See `plate`.
+        low_cut_hz: See `plate`.
+        high_cut_hz: See `plate`.
+        excursion_samples: See `plate`.
+        modulation_hz: See `plate`.
+
+    Returns:
+        Stereo (2, N): direct sound and reverberation.
+
+    Raises:
+        SettingError: If a setting is outside its range.
+    """
+    gain = np.float32(db_to_gain(checked_range("wet_db", wet_db, -120.0, 60.0)))
+    wet = plate(
+        samples,
+        rate_hz,
+        decay=decay,
+        predelay_ms=predelay_ms,
+        bandwidth=bandwidth,
+        damping=damping,
+        low_cut_hz=low_cut_hz,
+        high_cut_hz=high_cut_hz,
+        excursion_samples=excursion_samples,
+        modulation_hz=modulation_hz,
+    )
+    return checked_samples(samples) + gain * wet
 
 
 @njit(inline="always")
