@@ -1,0 +1,35 @@
+"""Sound files: read whole or in blocks, resample, write atomically; nothing else touches them.
+
+In: WAV, FLAC, AIFF, OGG and MP3 in any bit depth and rate. Out: float32 (channels, samples),
+full scale 1.0, and files that are either complete or not there.
+
+Belongs here: everything that opens a sound file, and the atomic write that other outputs share.
+Does not belong here: levels, roles, or any idea of what the sound is.
+"""
+
+from drummix.audio.atomic import atomic_path
+from drummix.audio.reading import (
+    AUDIO_SUFFIXES,
+    FOREIGN_AUDIO_SUFFIXES,
+    AudioInfo,
+    BlockReader,
+    probe,
+    read,
+)
+from drummix.audio.samples import Audio, resample, resampled_length
+from drummix.audio.writing import Writer, write
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "FOREIGN_AUDIO_SUFFIXES",
+    "Audio",
+    "AudioInfo",
+    "BlockReader",
+    "Writer",
+    "atomic_path",
+    "probe",
+    "read",
+    "resample",
+    "resampled_length",
+    "write",
+]

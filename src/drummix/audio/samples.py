@@ -1,0 +1,89 @@
+"""Samples with their rate, and another rate for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from drummix.errors import AudioFileError
+
+FloatArray = NDArray[np.float32]
+
+RESAMPLING_QUALITY = "VHQ"
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Samples and their rate.
+
+    Args:
+        samples: Samples (channels, samples); stored as float32.
+        rate_hz: Sample rate in Hz.
+
+    Raises:
+        AudioFileError: If `samples` is not two-dimensional or the rate is not positive.
+    """
+
+    samples: FloatArray
+    rate_hz: int
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples, dtype=np.float32)
+        if samples.ndim != 2:
+            raise AudioFileError(
+                f"samples have shape {samples.shape}; expected (channels, samples), "
+                "for mono use samples[np.newaxis]"
+            )
+        if self.rate_hz <= 0:
+            raise AudioFileError(f"a sample rate of {self.rate_hz} Hz; expected more than 0")
+        object.__setattr__(self, "samples", samples)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return int(self.samples.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Length in samples (of one channel)."""
+        return int(self.samples.shape[1])
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.rate_hz
+
+
+def resampled_length(n_samples: int, from_hz: int, to_hz: int) -> int:
+    """Length after resampling, the nearest whole number of samples (a half rounds down).
+
+    >>> resampled_length(44_100, 44_100, 48_000)
+    48000
+    """
+    return (2 * n_samples * to_hz + from_hz - 1) // (2 * from_hz)
+
+
+def resample(samples: NDArray[np.floating], from_hz: int, to_hz: int) -> FloatArray:
+    """Samples at another rate.
+
+    Args:
+        samples: Samples (channels, samples).
+        from_hz: Their rate in Hz.
+        to_hz: Rate in Hz of the result.
+
+    Returns:
+        float32 (channels, `resampled_length`), a copy even where the rates are equal.
+    """
+    frames = np.array(samples.T, dtype=np.float32, order="C")
+    if from_hz != to_hz:
+        frames = soxr.resample(frames, from_hz, to_hz, quality=RESAMPLING_QUALITY)
+    return fit_length(frames, resampled_length(samples.shape[1], from_hz, to_hz)).T
+
+
+def fit_length(frames: FloatArray, n_samples: int) -> FloatArray:
+    """Frames (samples, channels) cut or padded with zeros to `n_samples`."""
+    frames = frames[:n_samples]
+    return np.pad(frames, ((0, n_samples - frames.shape[0]), (0, 0)))
