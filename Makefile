@@ -1,0 +1,62 @@
+# Works from a fresh clone with nothing but GNU make and a Python: each target first
+# brings .venv to what it needs, and does nothing where .venv is up to date.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n auto
+
+# The first Python on the PATH that the pins in constraints.txt have wheels for.
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$p" -c '$(SUITABLE)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+# A person sees pip's progress bars; a log file does not.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check \
+	$$(test -t 1 || echo --quiet) -c constraints.txt
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint format clean distclean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.core ## Mix a drum session made on the spot and say where the mixes are
+	@$(BIN)/drummix demo
+
+test: lint ## Check style and types, then run every test
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Put every Python file into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove caches and build products
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv too
+	rm -rf $(VENV)
+
+$(VENV)/.made:
+	@p="$(PYTHON)"; "$${p:-python3}" -c '$(SUITABLE)' 2>/dev/null || { \
+	echo "drummix needs Python 3.11 to 3.14 with its venv module, and" \
+	"$${p:-none of the Pythons on the PATH} is that; install one (on Debian and Ubuntu:" \
+	"apt install python3-venv) or name one: make demo PYTHON=/path/to/python3.12" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing drummix into $(VENV): about 150 MB to download, once."
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing drummix with its training and test tools into $(VENV): minutes, once."
+	@$(PIP_INSTALL) -e '.[train,dev]'
+	@touch $(VENV)/.core $@
