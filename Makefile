@@ -44,19 +44,19 @@ distclean: clean ## Remove .venv too
 	rm -rf $(VENV)
 
 $(VENV)/.made:
-	@p="$(PYTHON)"; "$${p:-python3}" -c '$(SUITABLE)' 2>/dev/null || { \
-	echo "drummix needs Python 3.11 to 3.14 with its venv module, and" \
-	"$${p:-none of the Pythons on the PATH} is that; install one (on Debian and Ubuntu:" \
-	"apt install python3-venv) or name one: make demo PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@p="$(PYTHON)"; [ -n "$$p" ] && "$$p" -c '$(SUITABLE)' 2>/dev/null || { \
+	echo "drummix needs Python 3.11 to 3.14 with its venv module;" \
+	"$${p:-what is on the PATH} is not. Install one (Debian, Ubuntu: apt install" \
+	"python3-venv) or name one: make demo PYTHON=/path/to/python3.12" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo "Installing drummix into $(VENV): about 150 MB to download, once."
+	@echo "Installing drummix into $(VENV): about 180 MB to download, once."
 	@$(PIP_INSTALL) -e .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo "Installing drummix with its training and test tools into $(VENV): minutes, once."
+	@echo "Installing drummix with its training and test tools into $(VENV): a few minutes, once."
 	@$(PIP_INSTALL) -e '.[train,dev]'
 	@touch $(VENV)/.core $@
