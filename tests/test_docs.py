@@ -159,7 +159,7 @@ def write_takes(folder: Path) -> None:
     audio = pytest.importorskip("drummix.audio")
     rng = np.random.default_rng(0)
     decay = np.exp(-np.linspace(0.0, 20.0, 88_200, dtype=np.float32))
-    names = ("Kick", "Snare", "HH", "Rack Tom", "Mid Tom", "Floor Tom", "OH L", "OH R")
+    names = ("Kick", "Snare", "HH", "Rack 1", "Rack 2", "Floor Tom", "OH L", "OH R")
     folder.mkdir()
     for name in names:
         samples = 0.3 * decay * rng.standard_normal(decay.shape, dtype=np.float32)
