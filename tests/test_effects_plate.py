@@ -96,6 +96,23 @@ def test_movement_shortens_a_tail_of_two_seconds_by_less_than_5_percent(excursio
     assert 0.95 < t60_s(response, PLATE_RATE_HZ) / 1.98 < 1.0
 
 
+def test_a_fractional_delay_takes_nothing_from_the_tail():
+    # At 0 Hz one all-pass stays 7.5 samples longer: half-way between two samples.
+    settings = {"bandwidth": 1.0, "excursion_samples": 7.5, "modulation_hz": 0.0}
+    response = plate(impulse(3.0, PLATE_RATE_HZ), PLATE_RATE_HZ, decay=0.5, **settings)[0]
+    assert t60_s(response, PLATE_RATE_HZ) == pytest.approx(1.98, rel=0.01)
+
+
+def test_the_two_all_passes_move_a_quarter_of_a_period_apart(still_response):
+    # At 0 Hz and phase zero the sine's half rests and only the cosine's is longer, so the
+    # right side, fed by the resting half at first, hears it only through a tap at 2,111.
+    settings = {"bandwidth": 1.0, "excursion_samples": 8.0, "modulation_hz": 0.0}
+    response = plate(impulse(1.0, PLATE_RATE_HZ), PLATE_RATE_HZ, decay=0.5, **settings)
+    left, right = np.abs(response - still_response[:, :PLATE_RATE_HZ]) > 1e-6
+    assert np.flatnonzero(left)[0] == 266 + 908
+    assert np.flatnonzero(right)[0] == 2111 + 908
+
+
 def test_a_still_plate_is_linear():
     one, other = noise()[:, :9000], noise()[:, 9000:18_000]
     settings = {"decay": 0.6, **STILL}

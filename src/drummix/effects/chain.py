@@ -156,9 +156,7 @@ def _completed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def _gain(
-    samples: ArrayLike, rate_hz: int, *, gain_db: float, invert: bool = False
-) -> FloatArray:
+def _gain(samples: ArrayLike, rate_hz: int, *, gain_db: float, invert: bool = False) -> FloatArray:
     """Change the level, and the polarity if `invert`."""
     gain = db_to_gain(checked_range("gain_db", gain_db, -120.0, 60.0))
     return checked_samples(samples) * np.float32(-gain if invert else gain)

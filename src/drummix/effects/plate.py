@@ -32,7 +32,8 @@ def decay_for_t60(t60_s: float) -> float:
         t60_s: Time for a fall of 60 dB in seconds, 0.3..60.
 
     Returns:
-        Decay; within 0.5% of the wanted time from 1.5 s up, within 2% at 1.2 s.
+        Decay; the unmoving plate is within 1.1% of the wanted time from 1.2 s up, and a moving
+        one up to 8% shorter.
 
     Raises:
         SettingError: If the time is outside its range.
@@ -210,6 +211,10 @@ def _tank(mono, decay, bandwidth, damping, excursion, step):  # type: ignore[no-
     memory = np.zeros(2)
     diffusion = min(max(decay + 0.15, 0.25), 0.50)
     band = low_a = low_b = 0.0
+    # A pointer turned by one step a sample: its length drifts by 1e-16 a turn, and it costs
+    # a tenth of a sine and a cosine.
+    sine, cosine = 0.0, excursion
+    turn_re, turn_im = math.cos(step), math.sin(step)
     wet = np.empty((2, mono.shape[0]), dtype=np.float32)
     for n in range(mono.shape[0]):
         band += bandwidth * (mono[n] - band)
@@ -221,10 +226,9 @@ def _tank(mono, decay, bandwidth, damping, excursion, step):  # type: ignore[no-
         into_a = fed + decay * _tap(delay_b2, n, 3163)
         into_b = fed + decay * _tap(delay_a2, n, 3720)
         if excursion > 0.0:
-            moved_a = 672.0 + excursion * math.sin(step * n)
-            moved_b = 908.0 + excursion * math.cos(step * n)
-            into_a = _moving_all_pass(ap_a1, n, moved_a, -0.70, into_a, memory, 0)
-            into_b = _moving_all_pass(ap_b1, n, moved_b, -0.70, into_b, memory, 1)
+            into_a = _moving_all_pass(ap_a1, n, 672.0 + sine, -0.70, into_a, memory, 0)
+            into_b = _moving_all_pass(ap_b1, n, 908.0 + cosine, -0.70, into_b, memory, 1)
+            sine, cosine = turn_re * sine + turn_im * cosine, turn_re * cosine - turn_im * sine
         else:
             into_a = _all_pass(ap_a1, n, 672, -0.70, into_a)
             into_b = _all_pass(ap_b1, n, 908, -0.70, into_b)
