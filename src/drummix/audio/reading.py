@@ -22,7 +22,8 @@ from drummix.audio.samples import (
 from drummix.errors import AudioFileError
 
 AUDIO_SUFFIXES = frozenset(
-    [".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".aif", ".aiff", ".aifc", ".caf", ".au", ".ogg", ".oga", ".opus", ".mp3"]
+    {".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".aif", ".aiff", ".aifc", ".caf"}
+    | {".au", ".ogg", ".oga", ".opus", ".mp3"}
 )
 """Suffixes, in lower case, of the sound files that can be read."""
 
