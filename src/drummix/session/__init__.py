@@ -1,0 +1,19 @@
+"""A session: the microphone tracks of one take, checked, aligned and read block by block.
+
+Belongs here: finding the files, settling their roles, one rate and one length for all.
+Does not belong here: changing the sound beyond that, or judging it (see `drummix.inspection`).
+"""
+
+from drummix.session.gathering import Entry, Gathered, gather
+from drummix.session.opening import check_target, open_session
+from drummix.session.stems import Session, Stem
+
+__all__ = [
+    "Entry",
+    "Gathered",
+    "Session",
+    "Stem",
+    "check_target",
+    "gather",
+    "open_session",
+]
