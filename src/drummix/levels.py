@@ -97,7 +97,7 @@ def integrated_lufs(samples: NDArray[np.floating], rate_hz: int) -> float:
 
     Source: ITU-R BS.1770-4, Annex 1. An incomplete last block is not used.
     """
-    meter = _Loudness(rate_hz, samples.shape[0])
+    meter = GatedLoudness(rate_hz, samples.shape[0])
     meter.add(samples)
     return meter.integrated_lufs()
 
@@ -134,7 +134,7 @@ class LoudnessMeter:
     """
 
     def __init__(self, rate_hz: int, n_channels: int) -> None:
-        self._loudness = _Loudness(rate_hz, n_channels)
+        self._loudness = GatedLoudness(rate_hz, n_channels)
         self._true_peak = _TruePeak(rate_hz, n_channels)
 
     def add(self, block: NDArray[np.floating]) -> None:
@@ -158,8 +158,13 @@ def _k_weighting_sos(rate_hz: int) -> NDArray[np.float64]:
     return np.array([np.concatenate([stage.b, stage.a]) for stage in filters])
 
 
-class _Loudness:
-    """Gated loudness from K-weighted energies on a 100 ms grid."""
+class GatedLoudness:
+    """Integrated loudness of a stream: `LoudnessMeter` without the dearer true peak.
+
+    Args:
+        rate_hz: Sample rate in Hz.
+        n_channels: Number of channels of every block.
+    """
 
     def __init__(self, rate_hz: int, n_channels: int) -> None:
         self._rate_hz = rate_hz
@@ -174,6 +179,7 @@ class _Loudness:
         return (cell + 1) * self._rate_hz // 10
 
     def add(self, block: NDArray[np.floating]) -> None:
+        """Take in the next samples (channels, samples)."""
         weighted, self._state = sosfilt(
             self._sos, np.asarray(block, dtype=np.float64), zi=self._state
         )
@@ -191,6 +197,7 @@ class _Loudness:
                 self._open_energy = 0.0
 
     def integrated_lufs(self) -> float:
+        """Integrated loudness in LUFS of everything so far; -inf where nothing passes the gate."""
         if len(self._energies) < 4:
             return -np.inf
         cells = np.array(self._energies)

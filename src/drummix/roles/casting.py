@@ -21,6 +21,7 @@ _SIDES = {
     Family.OVERHEAD: (Role.OVERHEAD_LEFT, Role.OVERHEAD_RIGHT, Role.OVERHEAD_MONO),
     Family.ROOM: (Role.ROOM_LEFT, Role.ROOM_RIGHT, Role.ROOM_MONO),
 }
+_COMMON_ROLES = "kick kick_out snare snare_bottom hihat tom overhead room ride crash percussion"
 _TOM_ROLES = frozenset({Role.TOM_HIGH, Role.TOM_MID, Role.TOM_MID_LOW, Role.TOM_LOW})
 _ENST_TOMS = {"tom_1": Role.TOM_MID, "tom_2": Role.TOM_LOW, "tom_3": Role.TOM_MID_LOW}
 _SPARE_ROLES: dict[str, Role] = {
@@ -252,7 +253,7 @@ def _unknown_question(unknown: dict[str, Guess]) -> Question:
     return Question(
         tuple(unknown),
         f'which microphone is {listed}? say it with --role ROLE="{first}", or leave it out with '
-        f'--role ignore="{first}"; roles: {", ".join(Role)}',
+        f'--role ignore="{first}"; roles: {_COMMON_ROLES}',
     )
 
 

@@ -5,7 +5,7 @@ Does not belong here: changing the sound beyond that, or judging it (see `drummi
 """
 
 from drummix.session.gathering import Entry, Gathered, gather
-from drummix.session.opening import check_target, open_session
+from drummix.session.opening import check_target, common_rate_hz, open_session
 from drummix.session.stems import Session, Stem
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Session",
     "Stem",
     "check_target",
+    "common_rate_hz",
     "gather",
     "open_session",
 ]

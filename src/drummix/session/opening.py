@@ -51,7 +51,7 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
         what = "; ".join(f'"{stem.source}" is {stem.why}' for stem in left_out) or "all are ignored"
         raise SessionError(f"{gathered.name} holds no microphone of a drum kit: {what}")
     contents = {entry.name: entry.content for entry in readable}
-    rate_hz = _common_rate_hz({stem.source: stem.info for stem in stems}.values())
+    rate_hz = common_rate_hz({stem.source: stem.info for stem in stems}.values())
     lengths = {
         stem.source: resampled_length(stem.info.n_samples, stem.info.rate_hz, rate_hz)
         for stem in stems
@@ -110,7 +110,7 @@ def _check_channels(stems: Sequence[Stem]) -> None:
             )
 
 
-def _common_rate_hz(infos: Iterable[AudioInfo]) -> int:
+def common_rate_hz(infos: Iterable[AudioInfo]) -> int:
     """The rate of most files, the higher of two that are as frequent."""
     counts = Counter(info.rate_hz for info in infos)
     return max(counts, key=lambda rate_hz: (counts[rate_hz], rate_hz))

@@ -1,0 +1,211 @@
+"""All files of a session measured, with what looks wrong about each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from drummix.audio import Audio, AudioInfo, resampled_length
+from drummix.errors import AudioFileError
+from drummix.inspection.measuring import Measurement, measure
+from drummix.inspection.polarity import CONFIDENT_SCORE, polarity_pairs, polarity_scores
+from drummix.inspection.report import FileReport, Finding, Problem
+from drummix.roles import LEFT_OUT_ROLES, Candidate, Casting, Role, cast
+from drummix.session import Entry, Session, Stem, common_rate_hz, gather
+from drummix.session.gathering import Roles, Source
+
+SILENT_DBFS = -80.0
+LOW_DBFS = -40.0
+"""Unplayed toms of real takes peak at about -36 dBFS from bleed alone."""
+DC_OFFSET = 0.001
+"""-60 dBFS; converters' own offsets are far below."""
+
+
+def inspect_session(source: Source, *, roles: Roles | None = None) -> list[FileReport]:
+    """Measure every file of a session and say what looks wrong.
+
+    Unlike `open_session` it stops at nothing that is wrong with a file: an unreadable one, an
+    unknown name and two files of one role are findings.
+
+    Args:
+        source: A folder, or role or name -> path or `Audio`, as for `open_session`.
+        roles: Role -> file name, as for `open_session`.
+
+    Returns:
+        A report for every sound file, in the order of the names.
+
+    Raises:
+        SessionError: If the folder is missing or holds no sound file, or ``session.toml`` is wrong.
+        RoleError: If `roles` names no role or no file.
+    """
+    gathered = gather(source, roles=roles)
+    reports = {entry.name: FileReport(entry.name, (), "") for entry in gathered.entries}
+    findings: defaultdict[str, list[Finding]] = defaultdict(list)
+    measurements: dict[str, Measurement] = {}
+    for entry in gathered.entries:
+        try:
+            measurements[entry.name] = _measure(entry)
+        except AudioFileError as error:
+            findings[entry.name].append(Finding(Problem.UNREADABLE, str(error)))
+    entries = {e.name: e for e in gathered.entries if e.info is not None}
+    casting = cast(
+        [
+            Candidate(entry.name, entry.info.n_channels if entry.info else 1, entry.said)
+            for entry in gathered.entries
+        ]
+    )
+    _note_roles(casting, reports, findings)
+    for name, measurement in measurements.items():
+        reports[name] = _with_numbers(reports[name], _info(entries[name]), measurement)
+        findings[name] += _level_findings(measurement, reports[name].roles)
+    sound = {name: entry for name, entry in entries.items() if name in measurements}
+    stems = _stems(casting, sound)
+    _note_twins(measurements, findings)
+    if stems:
+        rate_hz = common_rate_hz({stem.source: stem.info for stem in stems}.values())
+        _note_differences(stems, rate_hz, findings)
+        _note_polarity(stems, rate_hz, sound, findings)
+    return [replace(report, findings=tuple(findings[name])) for name, report in reports.items()]
+
+
+def _measure(entry: Entry) -> Measurement:
+    if entry.error is not None:
+        raise entry.error
+    return measure(entry.content)
+
+
+def _info(entry: Entry) -> AudioInfo:
+    assert entry.info is not None
+    return entry.info
+
+
+def _note_roles(
+    casting: Casting,
+    reports: dict[str, FileReport],
+    findings: Mapping[str, list[Finding]],
+) -> None:
+    for part in casting.parts:
+        report = reports[part.name]
+        why = part.why.removesuffix(", left channel").removesuffix(", right channel")
+        reports[part.name] = replace(report, roles=(*report.roles, part.role.value), why=why)
+        if part.role in LEFT_OUT_ROLES:
+            findings[part.name].append(Finding(Problem.LEFT_OUT, f"not mixed: {part.why}"))
+    for question in casting.questions:
+        for name in question.names:
+            kind = Problem.ROLE_AMBIGUOUS if reports[name].roles else Problem.ROLE_UNKNOWN
+            findings[name].append(Finding(kind, question.text))
+
+
+def _with_numbers(report: FileReport, info: AudioInfo, measurement: Measurement) -> FileReport:
+    return replace(
+        report,
+        format=info.format,
+        subtype=info.subtype,
+        rate_hz=info.rate_hz,
+        n_channels=info.n_channels,
+        n_samples=info.n_samples,
+        duration_s=info.duration_s,
+        peak_dbfs=measurement.peak_dbfs,
+        rms_dbfs=measurement.rms_dbfs,
+        lufs=measurement.lufs,
+        dc_offset=measurement.dc_offset,
+    )
+
+
+def _level_findings(measurement: Measurement, roles: tuple[str, ...]) -> list[Finding]:
+    found: list[Finding] = []
+    n_channels = len(measurement.channel_digests)
+    if n_channels > 2:
+        found.append(Finding(Problem.TOO_MANY_CHANNELS, f"{n_channels} channels; expected 1 or 2"))
+    if measurement.peak_dbfs < SILENT_DBFS:
+        found.append(Finding(Problem.SILENT, f"peak {measurement.peak_dbfs:.1f} dBFS"))
+    elif measurement.peak_dbfs < LOW_DBFS:
+        found.append(Finding(Problem.LOW_LEVEL, f"peak {measurement.peak_dbfs:.1f} dBFS"))
+    if measurement.n_clipped_runs:
+        found.append(
+            Finding(
+                Problem.CLIPPED,
+                f"at full scale for 3 samples or more in {measurement.n_clipped_runs} places, "
+                f"first at {measurement.first_clipped_s:.3f} s",
+            )
+        )
+    if abs(measurement.dc_offset) > max(DC_OFFSET, measurement.dc_by_chance):
+        found.append(Finding(Problem.DC_OFFSET, f"mean {measurement.dc_offset:+.4f} of full scale"))
+    if measurement.channels_are_equal and measurement.peak_dbfs >= SILENT_DBFS:
+        pair = " although it stands for a left and a right microphone" if len(roles) == 2 else ""
+        found.append(Finding(Problem.MONO_AS_STEREO, f"both channels are the same{pair}"))
+    return found
+
+
+def _note_twins(
+    measurements: Mapping[str, Measurement], findings: Mapping[str, list[Finding]]
+) -> None:
+    same: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, measurement in measurements.items():
+        if measurement.peak_dbfs >= SILENT_DBFS:
+            # A mono file and a stereo file of twice the same are twins too.
+            same[tuple(dict.fromkeys(measurement.channel_digests))].append(name)
+    for names in same.values():
+        for name in names:
+            others = ", ".join(f'"{other}"' for other in names if other != name)
+            if others:
+                findings[name].append(Finding(Problem.TWIN, f"the same samples as {others}"))
+
+
+def _stems(casting: Casting, entries: Mapping[str, Entry]) -> tuple[Stem, ...]:
+    return tuple(
+        Stem(part.role, part.name, part.channel, part.why, _info(entries[part.name]))
+        for part in casting.parts
+        if part.role not in LEFT_OUT_ROLES
+        and part.name in entries
+        and _info(entries[part.name]).n_channels <= 2
+    )
+
+
+def _note_differences(
+    stems: Sequence[Stem], rate_hz: int, findings: Mapping[str, list[Finding]]
+) -> None:
+    infos = {stem.source: stem.info for stem in stems}
+    longest_s = max(info.duration_s for info in infos.values())
+    for name, info in infos.items():
+        if info.rate_hz != rate_hz:
+            text = f"{info.rate_hz} Hz, most files have {rate_hz} Hz; it will be resampled"
+            findings[name].append(Finding(Problem.RATE_DIFFERS, text))
+        if longest_s - info.duration_s > 1.5 / rate_hz:
+            text = (
+                f"{info.duration_s:.3f} s, the longest has {longest_s:.3f} s; "
+                "it will be padded with silence"
+            )
+            findings[name].append(Finding(Problem.LENGTH_DIFFERS, text))
+
+
+def _note_polarity(
+    stems: tuple[Stem, ...],
+    rate_hz: int,
+    entries: Mapping[str, Entry],
+    findings: Mapping[str, list[Finding]],
+) -> None:
+    pairs = polarity_pairs(stems)
+    if not pairs:
+        return
+    contents: dict[str, Path | Audio] = {name: entry.content for name, entry in entries.items()}
+    session = _session(stems, rate_hz, contents)
+    for pair, score in zip(pairs, polarity_scores(session, pairs), strict=True):
+        if score > -CONFIDENT_SCORE:
+            continue
+        stem, partner = stems[pair.stem], stems[pair.partners[0]]
+        usual = ", as is usual for it" if stem.role is Role.SNARE_BOTTOM else ""
+        what = "the overheads" if len(pair.partners) > 1 else f'"{partner.source}" ({partner.role})'
+        text = f"{stem.role} is opposite to {what}{usual} (confidence {-score:.0%})"
+        findings[stem.source].append(Finding(Problem.INVERTED, text, round(-score, 3)))
+
+
+def _session(
+    stems: tuple[Stem, ...], rate_hz: int, contents: Mapping[str, Path | Audio]
+) -> Session:
+    n_samples = max(
+        resampled_length(stem.info.n_samples, stem.info.rate_hz, rate_hz) for stem in stems
+    )
+    return Session("", None, rate_hz, n_samples, stems, (), (), contents)

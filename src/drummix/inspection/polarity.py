@@ -1,0 +1,133 @@
+"""Is a microphone's polarity opposite to that of its partner?
+
+In: a session. Out: a score for each pair, +1 same to -1 opposite.
+
+Two microphones on one drum hear the same transient, a little apart in time. The cross-correlation
+near that lag has its largest peak upwards where the polarities agree, downwards where they do not;
+half-whitening the spectra keeps a ringing drum's own period from hiding the transient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drummix.roles import Role
+from drummix.session import Session, Stem
+
+CONFIDENT_SCORE = 0.3
+"""On rendered takes of two sampled kits, scores of correct wiring stayed above -0.3."""
+
+_BLOCK_SAMPLES = 1 << 15
+_MOST_BLOCKS = 400
+_BAND_HZ = (150.0, 6000.0)
+_WHITENING = 0.5
+_TOMS = (Role.TOM_HIGH, Role.TOM_MID, Role.TOM_MID_LOW, Role.TOM_LOW)
+
+
+@dataclass(frozen=True)
+class PolarityPair:
+    """A microphone and what it is compared with.
+
+    Args:
+        stem: Index of the microphone among the session's stems.
+        partners: Indices of the stems whose sum is the reference.
+        lag_ms: The lags that are looked at: how much later the partners hear the drum.
+    """
+
+    stem: int
+    partners: tuple[int, ...]
+    lag_ms: tuple[float, float]
+
+
+def polarity_pairs(stems: Sequence[Stem]) -> list[PolarityPair]:
+    """The pairs of a session whose polarity can be told from the sound.
+
+    Snare and toms are compared with the overheads, right overhead and room with the left, and the
+    second microphones of kick and snare with the first. Hi-hat, cymbals and kick against the
+    overheads are left out: what the overheads hear of them is too unlike.
+    """
+    where = {stem.role: index for index, stem in enumerate(stems)}
+    overheads = tuple(
+        where[role]
+        for role in (Role.OVERHEAD_LEFT, Role.OVERHEAD_RIGHT, Role.OVERHEAD_MONO)
+        if role in where
+    )
+    pairs = [
+        PolarityPair(where[role], overheads, (0.5, 4.5))
+        for role in (Role.SNARE, *_TOMS)
+        if role in where and overheads
+    ]
+    for role, partner, most_ms in (
+        (Role.OVERHEAD_RIGHT, Role.OVERHEAD_LEFT, 1.0),
+        (Role.ROOM_RIGHT, Role.ROOM_LEFT, 1.0),
+        (Role.KICK_OUT, Role.KICK, 2.0),
+        (Role.SNARE_BOTTOM, Role.SNARE, 1.0),
+    ):
+        if role in where and partner in where:
+            pairs.append(PolarityPair(where[role], (where[partner],), (-most_ms, most_ms)))
+    return pairs
+
+
+def polarity_scores(session: Session, pairs: Sequence[PolarityPair]) -> list[float]:
+    """How far each pair's polarities agree.
+
+    Args:
+        session: The session.
+        pairs: Pairs from `polarity_pairs` of its stems.
+
+    Returns:
+        For each pair +1.0 (same) to -1.0 (opposite); 0.0 where nothing is heard in common.
+    """
+    spectra = [_CrossSpectrum() for _ in pairs]
+    for block in session.blocks(_BLOCK_SAMPLES):
+        for pair, spectrum in zip(pairs, spectra, strict=True):
+            spectrum.add(block[pair.stem], block[list(pair.partners)].sum(axis=0))
+        if all(spectrum.is_full for spectrum in spectra):
+            break
+    return [
+        spectrum.score(session.rate_hz, pair.lag_ms)
+        for pair, spectrum in zip(pairs, spectra, strict=True)
+    ]
+
+
+class _CrossSpectrum:
+    """Summed cross-spectrum of two signals over the blocks in which the first is heard."""
+
+    def __init__(self) -> None:
+        self._sum: NDArray[np.complex128] = np.zeros(_BLOCK_SAMPLES + 1, dtype=np.complex128)
+        self._n_blocks = 0
+        self._mean_energy = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        return self._n_blocks >= _MOST_BLOCKS
+
+    def add(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
+        energy = float(np.square(first, dtype=np.float64).sum())
+        # A running mean lets loud blocks in: those in which the drum itself is struck.
+        self._mean_energy = max(0.98 * self._mean_energy, 0.0) + 0.02 * energy
+        if self.is_full or energy == 0.0 or energy < self._mean_energy:
+            return
+        n_fft = 2 * _BLOCK_SAMPLES
+        self._sum += np.fft.rfft(second, n_fft) * np.conj(np.fft.rfft(first, n_fft))
+        self._n_blocks += 1
+
+    def score(self, rate_hz: int, lag_ms: tuple[float, float]) -> float:
+        magnitude = np.abs(self._sum)
+        if not np.any(magnitude > 0.0):
+            return 0.0
+        frequencies_hz = np.fft.rfftfreq(2 * _BLOCK_SAMPLES, 1.0 / rate_hz)
+        in_band = (frequencies_hz >= _BAND_HZ[0]) & (frequencies_hz <= _BAND_HZ[1])
+        whitened = np.zeros_like(self._sum)
+        heard = in_band & (magnitude > 0.0)
+        whitened[heard] = self._sum[heard] / magnitude[heard] ** _WHITENING
+        correlation = np.fft.irfft(whitened)
+        first, last = (round(ms * rate_hz / 1000.0) for ms in lag_ms)
+        near = correlation[np.arange(first, last + 1)]
+        up, down = max(float(near.max()), 0.0), max(float(-near.min()), 0.0)
+        largest = max(up, down)
+        return (up - down) / largest if largest > 0.0 else 0.0
