@@ -90,6 +90,13 @@ def test_weights_come_back_rounded_to_float16_and_expanded(model_folder):
     assert model.card["metrics"] == {"si_sdr_db": 13.5}
 
 
+def test_weights_in_another_memory_order_come_back_the_same(tmp_path):
+    tensors = {name: np.asfortranarray(value) for name, value in random_tensors().items()}
+    model = load_model(write_model(tmp_path, "fortran", tensors, card()))
+    expected = tensors["up.0.weight"].astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(model.tensors["up.0.weight"], expected)
+
+
 def test_stored_weights_take_two_bytes_each(model_folder):
     size = (model_folder / TENSORS_NAME).stat().st_size
     # 2 bytes a weight, and a header that names 18 tensors in under 100 bytes each.

@@ -99,7 +99,7 @@ def load_model(source: str | Path) -> Model:
             are not those of its architecture.
     """
     folder = source if isinstance(source, Path) else _shipped(source)
-    card = read_card(folder)
+    card = _read_card(folder)
     config = _config_of(folder, card)
     peak_dbfs = card.get("input_peak_dbfs")
     return Model(
@@ -115,12 +115,19 @@ def load_model(source: str | Path) -> Model:
     )
 
 
-def read_card(folder: Path) -> dict[str, Any]:
+def read_card(source: str | Path) -> dict[str, Any]:
     """Read a model's card without its weights.
+
+    Args:
+        source: As for `load_model`.
 
     Raises:
         WeightsError: If the card is missing, damaged, or of a format this drummix does not know.
     """
+    return _read_card(source if isinstance(source, Path) else _shipped(source))
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD_NAME
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -162,7 +169,10 @@ def write_model(
     target = folder / _checked_name(name)
     with np.errstate(over="ignore"):
         # What does not fit float16 becomes infinite and is refused below.
-        halves = {key: np.asarray(value, dtype=np.float16) for key, value in tensors.items()}
+        # Safetensors stores an array's memory as it lies: only C order comes back the same.
+        halves = {
+            key: np.ascontiguousarray(value, dtype=np.float16) for key, value in tensors.items()
+        }
     stored = safetensors.numpy.save(halves)
     sha256 = hashlib.sha256(stored).hexdigest()
     whole_card = {"format": CARD_FORMAT, "name": name, **card}

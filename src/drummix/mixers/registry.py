@@ -1,0 +1,117 @@
+"""The systems by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from drummix.errors import SettingError, WeightsError
+from drummix.mixers.anchor import AnchorMixer
+from drummix.mixers.base import Mixer
+from drummix.mixers.unity import UnityMixer
+from drummix.mixers.waveunet import WaveUNetMixer
+from drummix.mixers.weights import load_model, read_card
+
+DEFAULT_SYSTEM = "waveunet-wet"
+
+DESCRIPTIONS: Mapping[str, str] = {
+    "waveunet-wet": "finished mix by the Wave-U-Net: levels, pan, EQ, dynamics and reverb",
+    "waveunet-dry": "balance by the Wave-U-Net: levels and pan, no effects",
+    "unity": "every microphone at its recorded level, overheads and rooms panned: no mixing",
+    "anchor": "overheads alone, low-passed at 3.5 kHz after BS.1534: the low mark of a test",
+    "anchor-paper": "the same with the gentler low-pass of the paper's examples",
+}
+_TARGETS = {"waveunet-wet": "wet", "waveunet-dry": "dry"}
+
+
+@dataclass(frozen=True)
+class System:
+    """A system that can mix.
+
+    Args:
+        name: Its name, as `make_mixer` takes it.
+        description: What it does, in one line.
+        is_ready: Whether everything it needs is installed.
+        why_not: What is missing where it is not ready.
+        metrics: Its figures as its model card gives them; empty where it has none.
+    """
+
+    name: str
+    description: str
+    is_ready: bool
+    why_not: str
+    metrics: Mapping[str, Any]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "ready": self.is_ready,
+            "why_not": self.why_not,
+            "default": self.name == DEFAULT_SYSTEM,
+            "metrics": dict(self.metrics),
+        }
+
+
+def systems() -> tuple[System, ...]:
+    """All systems, the default one first."""
+    return tuple(_system(name) for name in DESCRIPTIONS)
+
+
+def make_mixer(
+    name: str,
+    *,
+    weights: Path | None = None,
+    is_as_recorded: bool = False,
+    is_paper_segments: bool = False,
+) -> tuple[Mixer, tuple[str, ...]]:
+    """Make the mixer of a system.
+
+    Args:
+        name: Name of the system.
+        weights: Folder of a model to use in place of the shipped one; Wave-U-Net only.
+        is_as_recorded: Leave the session's level alone before the network; Wave-U-Net only.
+        is_paper_segments: Cut the session as the paper does; Wave-U-Net only.
+
+    Returns:
+        The mixer, and what a person should know about the choice.
+
+    Raises:
+        SettingError: If the name is unknown, or an option has no meaning for the system.
+        WeightsError: If the model is missing or damaged.
+    """
+    if name not in DESCRIPTIONS:
+        close = get_close_matches(name, DESCRIPTIONS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(DESCRIPTIONS)}"
+        raise SettingError(f"there is no system {name!r}; {hint}")
+    if name in _TARGETS:
+        model = load_model(name if weights is None else weights)
+        notices: tuple[str, ...] = ()
+        if model.target != _TARGETS[name]:
+            notices = (f"the weights in {model.folder} were trained for a {model.target} mix",)
+        mixer = WaveUNetMixer(
+            name, model, is_as_recorded=is_as_recorded, is_paper_segments=is_paper_segments
+        )
+        return mixer, notices
+    for option, is_set in (
+        ("--weights", weights is not None),
+        ("--as-recorded", is_as_recorded),
+        ("--paper-segments", is_paper_segments),
+    ):
+        if is_set:
+            raise SettingError(f"{option} means nothing to {name}: it is no network; leave it out")
+    return (UnityMixer() if name == "unity" else AnchorMixer(name)), ()
+
+
+def _system(name: str) -> System:
+    why_not, metrics = "", {}
+    if name in _TARGETS:
+        try:
+            metrics = read_card(name)["metrics"]
+        except WeightsError as error:
+            why_not = str(error)
+    return System(name, DESCRIPTIONS[name], not why_not, why_not, metrics)

@@ -1,0 +1,180 @@
+"""Mixing with a trained Wave-U-Net, by ONNX Runtime on the CPU; no torch.
+
+Source: Martinez Ramirez, Stoller and Moffat, JAES 69(3), 2021. Where we differ: segments join to
+the result of one long pass (theirs is offered too), and a session is first brought to the level
+that the network was trained at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from drummix.audio import resampled_length
+from drummix.levels import db_to_gain, gain_to_db
+from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress, mixed_blocks
+from drummix.mixers.graph import INPUT_NAME, build_graph
+from drummix.mixers.rate import resample_blocks
+from drummix.mixers.segments import (
+    DEFAULT_HOP_FRAMES,
+    even_segments,
+    paper_segments,
+    run_segments,
+)
+from drummix.mixers.slots import Routing, route_stems
+from drummix.mixers.weights import Model
+from drummix.session import Session
+
+MAX_INPUT_GAIN_DB = 24.0
+
+
+class WaveUNetMixer:
+    """The Wave-U-Net of the paper with given weights.
+
+    Args:
+        name: Name of the system.
+        model: The network's sizes and weights.
+        is_as_recorded: Whether the session reaches the network at the level it was recorded at.
+        is_paper_segments: Whether to cut the session as the paper does.
+        hop_frames: Output frames of a segment otherwise; a multiple of the network's decimation.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        *,
+        is_as_recorded: bool = False,
+        is_paper_segments: bool = False,
+        hop_frames: int = DEFAULT_HOP_FRAMES,
+    ) -> None:
+        self.name = name
+        self._model = model
+        self._is_as_recorded = is_as_recorded
+        self._is_paper_segments = is_paper_segments
+        self._hop_frames = hop_frames
+
+    def plan(self, session: Session, *, progress: Progress | None = None) -> MixPlan:
+        """Route the stems, find the session's level, and get ready to run the network."""
+        model = self._model
+        routing = route_stems(session.stems, model.roles)
+        input_gain_db = 0.0
+        if model.input_peak_dbfs is not None and not self._is_as_recorded:
+            peak_dbfs = _loudest_input_dbfs(session, routing, progress)
+            input_gain_db = input_gain(peak_dbfs, model.input_peak_dbfs)
+        return MixPlan(
+            settings=self._settings(routing, input_gain_db),
+            notices=(*routing.notices(), *self._notices(session, input_gain_db)),
+            blocks=lambda: self._blocks(session, routing, input_gain_db),
+        )
+
+    def _settings(self, routing: Routing, input_gain_db: float) -> dict[str, Any]:
+        model = self._model
+        return {
+            "model": {
+                "name": model.name,
+                "target": model.target,
+                "sha256": model.sha256,
+                "rate_hz": model.rate_hz,
+                "architecture": model.config.to_mapping(),
+            },
+            "runtime": _runtime(),
+            "segments": "paper" if self._is_paper_segments else "even",
+            "input_gain_db": round(input_gain_db, 2),
+            **routing.to_mapping(),
+        }
+
+    def _notices(self, session: Session, input_gain_db: float) -> list[str]:
+        notices = []
+        if session.rate_hz != self._model.rate_hz:
+            notices.append(
+                f"the network works at {self._model.rate_hz} Hz: the session is resampled to it "
+                f"and the mix back to {session.rate_hz} Hz"
+            )
+        if round(input_gain_db, 1):
+            notices.append(
+                f"the session is brought to the level the network was trained at: "
+                f"{input_gain_db:+.1f} dB (--as-recorded leaves it)"
+            )
+        return notices
+
+    def _blocks(
+        self, session: Session, routing: Routing, input_gain_db: float
+    ) -> Iterator[FloatArray]:
+        config, rate_hz = self._model.config, self._model.rate_hz
+        n_frames = resampled_length(session.n_samples, session.rate_hz, rate_hz)
+        matrix = routing.matrix * np.float32(db_to_gain(input_gain_db))
+        inputs = resample_blocks(
+            mixed_blocks(session, matrix),
+            n_samples=session.n_samples,
+            from_hz=session.rate_hz,
+            to_hz=rate_hz,
+        )
+        if self._is_paper_segments:
+            segments = paper_segments(config, n_frames)
+        else:
+            segments = even_segments(config, n_frames, self._hop_frames)
+        mix = run_segments(segments, inputs, config, load_network(self._model))
+        back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
+        return _exactly(session.n_samples, back)
+
+
+def input_gain(peak_dbfs: float, trained_peak_dbfs: float) -> float:
+    """Gain in dB that brings a session's loudest peak to the trained one, within +-24 dB.
+
+    Digital silence is left as it is.
+
+    >>> input_gain(-18.0, -6.0), input_gain(-60.0, -6.0)
+    (12.0, 24.0)
+    """
+    if peak_dbfs <= gain_to_db(0.0):
+        return 0.0
+    return min(max(trained_peak_dbfs - peak_dbfs, -MAX_INPUT_GAIN_DB), MAX_INPUT_GAIN_DB)
+
+
+def load_network(model: Model) -> Callable[[FloatArray], FloatArray]:
+    """The network as a function from (inputs, frames) to (2, frames)."""
+    import onnxruntime  # takes long to load, and other systems do without
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    runtime = onnxruntime.InferenceSession(
+        build_graph(model.config, model.tensors).SerializeToString(),
+        sess_options=options,
+        providers=["CPUExecutionProvider"],
+    )
+
+    def run(stems: FloatArray) -> FloatArray:
+        [mix] = runtime.run(None, {INPUT_NAME: stems[np.newaxis]})
+        return np.asarray(mix[0], dtype=np.float32)
+
+    return run
+
+
+def _runtime() -> str:
+    import onnxruntime  # as above
+
+    return f"onnxruntime {onnxruntime.__version__}, CPU, float32"
+
+
+def _loudest_input_dbfs(session: Session, routing: Routing, progress: Progress | None) -> float:
+    peak, n_done = 0.0, 0
+    for block in session.blocks(BLOCK_SAMPLES):
+        peak = max(peak, float(np.max(np.abs(routing.matrix @ block))))
+        n_done += block.shape[1]
+        if progress is not None:
+            progress("measuring", n_done, session.n_samples)
+    return gain_to_db(peak)
+
+
+def _exactly(n_samples: int, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """Cut or pad with zeros: resampling there and back may be a sample off."""
+    n_left = n_samples
+    for block in blocks:
+        if n_left > 0:
+            yield block[:, :n_left]
+        n_left -= block.shape[1]
+    if n_left > 0:
+        yield np.zeros((2, n_left), dtype=np.float32)
