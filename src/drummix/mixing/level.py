@@ -1,0 +1,96 @@
+"""How loud a finished mix is: one gain, from its loudness and its true peak."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from drummix.errors import SettingError
+from drummix.levels import LoudnessMeter
+
+DEFAULT_CEILING_DBTP = -1.0
+_CHANGE_DB = 0.05
+"""A gain that rounds to 0.0 dB is not spoken of."""
+
+
+@dataclass(frozen=True)
+class OutputLevel:
+    """The level a mix shall have.
+
+    Args:
+        lufs: Integrated loudness in LUFS; None keeps the mixer's own.
+        true_peak_dbtp: Ceiling in dBTP, never exceeded; None for -1.
+
+    Raises:
+        SettingError: If a level is out of range.
+    """
+
+    lufs: float | None = None
+    true_peak_dbtp: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.lufs is not None and not -70.0 < self.lufs <= 0.0:
+            raise SettingError(f"--lufs is {self.lufs:g}; expected -70 to 0, for example -16")
+        if self.true_peak_dbtp is not None and not -60.0 <= self.true_peak_dbtp <= 0.0:
+            raise SettingError(
+                f"--true-peak is {self.true_peak_dbtp:g}; expected -60 to 0, for example -1"
+            )
+
+    @property
+    def ceiling_dbtp(self) -> float:
+        """The true peak that the mix never exceeds."""
+        return DEFAULT_CEILING_DBTP if self.true_peak_dbtp is None else self.true_peak_dbtp
+
+    def decide(self, meter: LoudnessMeter) -> LevelDecision:
+        """The gain for a mix that `meter` has heard to its end."""
+        lufs, true_peak_dbtp = meter.integrated_lufs(), meter.true_peak_dbtp()
+        most_db = self.ceiling_dbtp - true_peak_dbtp
+        if self.lufs is None:
+            gain_db, notice = min(0.0, most_db), ""
+            if gain_db < -_CHANGE_DB:
+                notice = (
+                    f"the mix peaked at {true_peak_dbtp:+.1f} dBTP: turned down by "
+                    f"{-gain_db:.1f} dB, to peak at {self.ceiling_dbtp:g} dBTP"
+                )
+        elif math.isinf(lufs):
+            gain_db = min(0.0, most_db)
+            notice = f"too short or too quiet to be set to {self.lufs:g} LUFS: level left"
+        else:
+            gain_db, notice = min(self.lufs - lufs, most_db), ""
+            if gain_db < self.lufs - lufs - _CHANGE_DB:
+                notice = (
+                    f"{self.lufs:g} LUFS would peak at {true_peak_dbtp + self.lufs - lufs:+.1f} "
+                    f"dBTP: set to {lufs + gain_db:.1f} LUFS, as loud as {self.ceiling_dbtp:g} "
+                    "dBTP lets it be"
+                )
+        return LevelDecision(self, gain_db, lufs + gain_db, true_peak_dbtp + gain_db, notice)
+
+
+@dataclass(frozen=True)
+class LevelDecision:
+    """What was decided about the level of a mix.
+
+    Args:
+        wanted: What was asked for.
+        gain_db: Gain of the whole mix in dB.
+        lufs: Its loudness after that in LUFS; -inf where there is none.
+        true_peak_dbtp: Its true peak after that in dBTP.
+        notice: What a person should know about it; may be empty.
+    """
+
+    wanted: OutputLevel
+    gain_db: float
+    lufs: float
+    true_peak_dbtp: float
+    notice: str
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data for `Mix.settings`; null where there is no loudness."""
+        return {
+            "wanted_lufs": self.wanted.lufs,
+            "ceiling_dbtp": self.wanted.ceiling_dbtp,
+            "gain_db": round(self.gain_db, 5),
+            "lufs": None if math.isinf(self.lufs) else round(self.lufs, 2),
+            "true_peak_dbtp": round(self.true_peak_dbtp, 2),
+        }

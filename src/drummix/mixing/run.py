@@ -1,0 +1,267 @@
+"""Running a mixer over a session: into memory, or in blocks into a file."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drummix.audio import Audio, Writer, atomic_path, write
+from drummix.errors import OutputError, SettingError
+from drummix.levels import LoudnessMeter, db_to_gain
+from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, Mixer, MixPlan, Progress
+from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
+from drummix.mixing.level import LevelDecision, OutputLevel
+from drummix.mixing.scratch import Scratch, remove_leftovers
+from drummix.session import Session, Stem, check_target, open_session
+from drummix.session.gathering import Roles, Source
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """A finished mix in memory.
+
+    Args:
+        audio: The stereo mix at the session's rate.
+        settings: Everything that was done, plain data that JSON can hold.
+        notices: What a person should know, a line each.
+    """
+
+    audio: Audio
+    settings: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+    def save(self, path: Path | str, *, subtype: str = "PCM_24") -> Path:
+        """Write the mix, atomically; the suffix chooses the container.
+
+        Args:
+            path: The file to write.
+            subtype: Coding, as `drummix.audio.Writer` takes it.
+
+        Raises:
+            OutputError: If the file cannot be written.
+            SettingError: If the container or the coding is unknown.
+        """
+        write(path, self.audio, subtype=subtype)
+        return Path(path)
+
+
+@dataclass(frozen=True, eq=False)
+class MixedFile:
+    """A mix that was written to a file.
+
+    Args:
+        path: The file.
+        settings: Everything that was done, plain data that JSON can hold.
+        notices: What a person should know, a line each.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+
+def mix(
+    source: Source,
+    *,
+    system: str = DEFAULT_SYSTEM,
+    roles: Roles | None = None,
+    lufs: float | None = None,
+    true_peak_dbtp: float | None = None,
+    as_recorded: bool = False,
+    paper_segments: bool = False,
+    weights: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Mix:
+    """Mix a drum session in memory.
+
+    Args:
+        source: A folder of microphone tracks, or role or name -> path or `Audio`.
+        system: Name of the system, see `drummix.systems`.
+        roles: Role -> file name, for files whose name does not tell.
+        lufs: Integrated loudness in LUFS; None keeps the system's own level.
+        true_peak_dbtp: Ceiling in dBTP that the mix never exceeds; None for -1.
+        as_recorded: Leave the session's level alone before the network.
+        paper_segments: Cut the session as the paper does, instead of seamlessly.
+        weights: Folder of a model to use in place of the shipped one.
+        progress: Called with what is being done, samples done, and samples in all.
+
+    Returns:
+        The mix at the session's rate, as long as its longest stem.
+
+    Raises:
+        DrummixError: If the session, a setting or the weights are wrong; one line says how.
+    """
+    level = OutputLevel(lufs, true_peak_dbtp)
+    session = open_session(source, roles=roles)
+    mixer, notices = _mixer(system, weights, as_recorded, paper_segments)
+    plan = mixer.plan(session, progress=progress)
+    meter = LoudnessMeter(session.rate_hz, 2)
+    samples = np.zeros((2, session.n_samples), dtype=np.float32)
+    n_done = 0
+    for block in _metered(plan, session, meter, progress):
+        samples[:, n_done : n_done + block.shape[1]] = block
+        n_done += block.shape[1]
+    decision = level.decide(meter)
+    samples *= np.float32(db_to_gain(decision.gain_db))
+    return Mix(
+        audio=Audio(samples, session.rate_hz),
+        settings=_settings(system, session, plan, decision),
+        notices=_all_notices(session, notices, plan, decision),
+    )
+
+
+def mix_to_file(
+    source: Source,
+    target: Path | str,
+    *,
+    system: str = DEFAULT_SYSTEM,
+    roles: Roles | None = None,
+    lufs: float | None = None,
+    true_peak_dbtp: float | None = None,
+    as_recorded: bool = False,
+    paper_segments: bool = False,
+    weights: Path | str | None = None,
+    settings_path: Path | str | None = None,
+    progress: Progress | None = None,
+) -> MixedFile:
+    """Mix a drum session into a file, in memory that does not grow with its length.
+
+    Until its level is known the mix lies, as float32, in a file without a name beside the target;
+    then it is written, 24-bit, and appears complete or not at all.
+
+    Args:
+        source: As for `mix`.
+        target: The file to write; its suffix chooses the container. Not among the session's files.
+        system: As for `mix`.
+        roles: As for `mix`.
+        lufs: As for `mix`.
+        true_peak_dbtp: As for `mix`.
+        as_recorded: As for `mix`.
+        paper_segments: As for `mix`.
+        weights: As for `mix`.
+        settings_path: A ``.json`` file for the settings; None writes none.
+        progress: As for `mix`.
+
+    Raises:
+        DrummixError: If the session, a setting, the weights or the target are wrong.
+    """
+    target = Path(target)
+    settings_path = None if settings_path is None else Path(settings_path)
+    level = OutputLevel(lufs, true_peak_dbtp)
+    session = open_session(source, roles=roles)
+    _check_outputs(session, target, settings_path)
+    mixer, notices = _mixer(system, weights, as_recorded, paper_segments)
+    remove_leftovers(target)
+    meter = LoudnessMeter(session.rate_hz, 2)
+    with ExitStack() as stack:
+        # Everything that could refuse to be written is opened before the work begins.
+        settings_file = stack.enter_context(atomic_path(settings_path)) if settings_path else None
+        writer = stack.enter_context(Writer(target, rate_hz=session.rate_hz, n_channels=2))
+        scratch = stack.enter_context(Scratch(target))
+        plan = mixer.plan(session, progress=progress)
+        for block in _metered(plan, session, meter, progress):
+            scratch.append(block)
+        decision = level.decide(meter)
+        _copy(scratch, writer, db_to_gain(decision.gain_db), session.n_samples, progress)
+        settings = _settings(system, session, plan, decision)
+        if settings_file is not None:
+            text = json.dumps(settings, indent=2, ensure_ascii=False, allow_nan=False)
+            settings_file.write_text(text + "\n", encoding="utf-8")
+    return MixedFile(target, settings, _all_notices(session, notices, plan, decision))
+
+
+def _mixer(
+    system: str, weights: Path | str | None, as_recorded: bool, paper_segments: bool
+) -> tuple[Mixer, tuple[str, ...]]:
+    return make_mixer(
+        system,
+        weights=None if weights is None else Path(weights),
+        is_as_recorded=as_recorded,
+        is_paper_segments=paper_segments,
+    )
+
+
+def _check_outputs(session: Session, target: Path, settings_path: Path | None) -> None:
+    check_target(session, target)
+    for path in (target, settings_path):
+        if path is not None and path.parent.is_dir() and not os.access(path.parent, os.W_OK):
+            raise OutputError(
+                f"{path} cannot be written: {path.parent} is read-only; choose another folder"
+            )
+    for stem in (*session.stems, *session.left_out):
+        if target.exists() and stem.info.path.exists() and target.samefile(stem.info.path):
+            raise OutputError(f"{target} is a track of the session; choose another name")
+    # A settings file under any name could replace a track, or the session's own session.toml.
+    if settings_path is not None and settings_path.suffix.lower() != ".json":
+        raise SettingError(f"{settings_path} is no name for settings; end it in .json")
+
+
+def _metered(
+    plan: MixPlan, session: Session, meter: LoudnessMeter, progress: Progress | None
+) -> Iterator[FloatArray]:
+    n_done = 0
+    for block in plan.blocks():
+        if block.shape[1] == 0:
+            continue
+        meter.add(block)
+        yield block
+        n_done += block.shape[1]
+        if progress is not None:
+            progress("mixing", n_done, session.n_samples)
+    assert n_done == session.n_samples, "a mixer gave a mix of another length"
+
+
+def _copy(
+    scratch: Scratch, writer: Writer, gain: float, n_samples: int, progress: Progress | None
+) -> None:
+    n_done = 0
+    for block in scratch.blocks(BLOCK_SAMPLES):
+        writer.write(block * np.float32(gain))
+        n_done += block.shape[1]
+        if progress is not None:
+            progress("writing", n_done, n_samples)
+
+
+def _all_notices(
+    session: Session, notices: tuple[str, ...], plan: MixPlan, decision: LevelDecision
+) -> tuple[str, ...]:
+    said = (*session.notices, *notices, *plan.notices, decision.notice)
+    return tuple(notice for notice in said if notice)
+
+
+def _settings(
+    system: str, session: Session, plan: MixPlan, decision: LevelDecision
+) -> dict[str, Any]:
+    return {
+        "drummix": importlib.metadata.version("drummix"),
+        "system": system,
+        "session": {
+            "name": session.name,
+            "rate_hz": session.rate_hz,
+            "n_samples": session.n_samples,
+            "stems": [_stem_settings(stem) for stem in session.stems],
+            "left_out": [_stem_settings(stem) for stem in session.left_out],
+            "notices": list(session.notices),
+        },
+        "mixer": dict(plan.settings),
+        "level": decision.to_mapping(),
+    }
+
+
+def _stem_settings(stem: Stem) -> dict[str, Any]:
+    return {
+        "source": stem.source,
+        "channel": stem.channel,
+        "role": stem.role.value,
+        "why": stem.why,
+        "rate_hz": stem.info.rate_hz,
+        "coding": f"{stem.info.format} {stem.info.subtype}",
+    }
