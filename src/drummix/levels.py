@@ -180,6 +180,8 @@ class GatedLoudness:
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take in the next samples (channels, samples)."""
+        if block.shape[1] == 0:
+            return
         weighted, self._state = sosfilt(
             self._sos, np.asarray(block, dtype=np.float64), zi=self._state
         )

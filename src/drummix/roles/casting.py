@@ -107,7 +107,7 @@ def parse_role(text: str) -> Guess:
     """
     plain = re.sub(r"[\s-]+", "_", text.strip().lower())
     guess = identify(plain)
-    if guess.part is None:
+    if guess.part is None or (guess.part in LEFT_OUT_ROLES and not guess.is_literal):
         close = difflib.get_close_matches(plain, list(Role), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise RoleError(f'"{text}" is no role; {hint}use one of {", ".join(Role)}')

@@ -107,18 +107,25 @@ def identify(name: str) -> Guess:
 def identify_all(names: Sequence[str]) -> list[Guess]:
     """What microphones the names of one session mean, one by one.
 
-    A beginning or end that all names share, such as a song's title, is not looked at where most
-    names still mean something without it.
+    A beginning or end that all names share, such as a song's title, is not looked at where the
+    names mean as much without it: as many of them, and as many different things.
     """
     numbered = [_split_track_number(tokenise(name)) for name in names]
     token_lists = [tokens for _, tokens in numbered]
     shortened = [_split_track_number(tokens)[1] for tokens in _without_shared(token_lists)]
-    if sum(_apply_rules(tokens).part is not None for tokens in shortened) * 2 < len(names):
+    if _told_apart(shortened) < _told_apart(token_lists):
         shortened = token_lists
     guesses = []
     for name, (track_number, _), tokens in zip(names, numbered, shortened, strict=True):
         guesses.append(_literal(name) or _guess(tokens, track_number))
     return guesses
+
+
+def _told_apart(token_lists: list[list[Token]]) -> tuple[int, int]:
+    """How many names mean something, and how many different things."""
+    parts = [_apply_rules(tokens).part for tokens in token_lists]
+    known = [part for part in parts if part is not None]
+    return len(known), len(set(known))
 
 
 def stem_of(name: str) -> str:
@@ -298,7 +305,7 @@ def _words(tokens: list[Token]) -> frozenset[str]:
     if texts[:1] == ["t"] and len(tokens) > 1 and tokens[1].is_number:
         words.add("tom")
     letters = {"t": "top", "b": "bottom"} if words & {"snare", "hihat"} else {}
-    if words & {"overhead", "room", "cymbals"}:
+    if words & {"overhead", "over", "room", "cymbals"}:
         letters = {"g": "left", "i": "left", "d": "right", "c": "mono", "m": "mono"}
         side_of = {"hihat": "left", "snare": "left", "ride": "right", "floor": "right"}
         words |= {
@@ -313,7 +320,11 @@ def _apply_rules(tokens: list[Token]) -> Guess:
     words = _words(tokens)
     spelled = " ".join(token.text for token in tokens if token.words and "noise" not in token.words)
     spelled = spelled or " ".join(token.text for token in tokens)
-    rule = next((rule for rule in RULES if rule.matches(words)), None)
+    is_all_known = all(token.words or len(token.text) == 1 or token.is_number for token in tokens)
+    rule = next(
+        (rule for rule in RULES if rule.matches(words) and (is_all_known or not rule.is_alone)),
+        None,
+    )
     if rule is None:
         return Guess(None, "no part of a drum kit in its name", words)
     if _is_contradiction(rule, words):
@@ -333,7 +344,7 @@ def _numbers(tokens: list[Token]) -> tuple[int | None, int | None]:
     """Index and size in inches; a number behind "take" and the like is neither."""
     number: int | None = None
     size_in: int | None = None
-    for before, token in zip([Token(""), *tokens[:-1]], tokens, strict=True):
+    for before, token in zip([Token(""), *tokens], tokens, strict=False):
         if (size := re.fullmatch(r"(\d+)inch", token.text)) is not None:
             size_in = size_in or int(size[1])
         elif "take" in before.words or number is not None:

@@ -32,8 +32,8 @@ SPELLINGS: dict[str, str] = {
     "caixa rullante redoblante tarola kleine_trommel kleinetrommel",
     "hihat": "hihat hihats hi_hat hi_hats high_hat high_hats highhat hat hats hh hhs hhat "
     "charley charleston charles charle chimbal contratiempo",
-    "tom": "tom toms tomtom tomtoms tom_tom tom_toms",
-    "rack tom": "rt rtom racktom hangetom haengetom",
+    "tom": "rototom rototoms octoban octobans tom toms tomtom tomtoms tom_tom tom_toms",
+    "rack tom": "rt rtom racktom hangetom haengetom hange_tom haenge_tom",
     "floor tom": "ft fts ftom standtom stand_tom tom_basse tom_bass tom_base goliat surdo timpano",
     "high tom": "ht htom",
     "mid tom": "mt mtom",
@@ -44,9 +44,12 @@ SPELLINGS: dict[str, str] = {
     "mid": "mid middle med medium mittel",
     "low": "lo low lower tief grave bajo large",
     "overhead": "overhead overheads overhd oh ohs ohd ovh ovhd ovhds ovr over_head over_heads "
-    "overs aereo aereos aerial aerials aerien aeriens panoramici panoramica",
+    "aereo aereos aerial aerials aerien aeriens panoramici panoramica",
     "room": "room rooms rm rms amb ambs ambi ambient ambients ambience ambiance ambiente hall "
-    "raum sala salle far",
+    "raum sala salle",
+    # These mean a microphone only where the name says nothing else.
+    "over": "over overs",
+    "far": "far",
     "kitmic": "crush crushed crusher smash smashed trash trashed knee crotch wurst fok "
     "front_of_kit foh_kit",
     "ride": "ride rides rd",
@@ -54,7 +57,7 @@ SPELLINGS: dict[str, str] = {
     "cymbal": "cymbal china chinas splash splashes stack stacks bell spl cym zimbel pang",
     "cymbals": "cymbals cyms becken cymbales platos platillos pratos piatti",
     "percussion": "percussion perc percs cowbell cow_bell tamb tambourine shaker clap claps conga "
-    "congas bongo bongos woodblock wood_block block timbale timbales cajon djembe triangle "
+    "congas bongo bongos woodblock wood_block block timbale timbales cajon djembe triangle gong "
     "cencerro",
     "trigger": "trigger triggers trig trigs trg trigg sample samples smp smpl samp repl "
     "replacement replaced augment ddrum alesis",
@@ -76,7 +79,7 @@ SPELLINGS: dict[str, str] = {
     "47 47fet hole port fuera",
     "top": "top tp up oben dessus arriba sopra",
     "bottom": "bottom bottoms btm bot bott bttm under underside below dn down unten dessous abajo "
-    "sotto snappy wires",
+    "sotto snappy wires esteira und",
     "second": "second 2nd aux piccolo shell",
     "left": "left l lft links gauche izq izquierda esq esquerda esquerdo sx sinistra",
     "right": "right r rgt rechts droite droit der derecha dir direita dx destra",
@@ -110,6 +113,8 @@ class Rule:
         why: What to tell a person.
         with_any: ... and any of these, where there are some ...
         without: ... and none of these.
+        is_alone: The rule holds only for a name without any unknown word: one that says "drums"
+            and something else besides may be anything.
     """
 
     part: Role | Family
@@ -117,6 +122,7 @@ class Rule:
     why: str
     with_any: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    is_alone: bool = False
 
     def matches(self, words: frozenset[str]) -> bool:
         """Whether a name of these words follows this rule."""
@@ -129,7 +135,7 @@ class Rule:
 
 _TOM_WORDS = ("tom", "rack", "floor")
 _SOURCES = ("kick", "subkick", "snare", "hihat", *_TOM_WORDS, "ride", "crash", "cymbal")
-_MICS = (*_SOURCES, "cymbals", "percussion", "overhead", "room", "kitmic")
+_MICS = (*_SOURCES, "cymbals", "percussion", "overhead", "room", "kitmic", "instrument")
 
 RULES: tuple[Rule, ...] = (
     Rule(Role.OTHER, ("click",), "a click, count or talkback track"),
@@ -140,7 +146,7 @@ RULES: tuple[Rule, ...] = (
     Rule(Family.ROOM, ("kitmic",), "microphone on the whole kit", without=_SOURCES),
     Rule(Role.KICK_SUB, ("subkick",), "kick drum, sub microphone"),
     Rule(Role.KICK_SUB, ("kick",), "kick drum, sub microphone", with_any=("sub",)),
-    Rule(Role.KICK_SUB, ("sub",), "kick drum, sub microphone", without=(*_MICS, "instrument")),
+    Rule(Role.KICK_SUB, ("sub",), "kick drum, sub microphone", without=_MICS, is_alone=True),
     Rule(Role.KICK_OUT, ("kick",), "kick drum, outside", with_any=("out",), without=("in",)),
     Rule(Role.KICK_2, ("kick",), "second kick drum", with_any=("right", "second"), without=("in",)),
     Rule(Role.KICK, ("kick",), "kick drum, inside", with_any=("in",)),
@@ -161,8 +167,10 @@ RULES: tuple[Rule, ...] = (
     Rule(Role.PERCUSSION, ("percussion",), "percussion"),
     Rule(Role.OTHER, ("instrument", "direct"), "an instrument that is no drum"),
     Rule(Role.OTHER, ("mix",), "a mix of several microphones"),
-    Rule(Family.ROOM, ("mono",), "one microphone on the whole kit"),
-    Rule(Role.OTHER, ("drums",), "a mix of several microphones"),
+    Rule(Family.ROOM, ("mono",), "one microphone on the whole kit", is_alone=True),
+    Rule(Family.OVERHEAD, ("over",), "overhead", is_alone=True),
+    Rule(Family.ROOM, ("far",), "room microphone", is_alone=True),
+    Rule(Role.OTHER, ("drums",), "a mix of several microphones", is_alone=True),
 )
 
 CONFLICTS: tuple[frozenset[str], ...] = (
