@@ -154,7 +154,9 @@ def test_blocks_joined_equal_the_whole_file(tmp_path, rate_hz, block_samples):
         )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25
+)
 @given(
     n_samples=st.integers(1, 5_000),
     from_hz=st.sampled_from([8_000, 44_100, 48_000, 96_000]),

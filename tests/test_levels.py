@@ -3,7 +3,7 @@
 import numpy as np
 import pyloudnorm
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drummix.levels import (
@@ -150,6 +150,7 @@ def test_true_peak_of_a_quarter_rate_sine_lies_3_01_db_above_its_samples(rate_hz
     assert true_peak_dbtp(samples, rate_hz) == pytest.approx(-6.0, abs=0.05)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5_000), st.integers(0, 2**31))
 def test_true_peak_is_never_below_the_sample_peak(n_samples, seed):
     samples = np.random.default_rng(seed).uniform(-1.0, 1.0, (1, n_samples)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Names as engineers, kits and data sets write them, and the roles that they mean."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drummix.errors import RoleError
@@ -335,6 +335,7 @@ def test_role_may_be_said_in_other_words(text, part):
     assert parse_role(text).part is part
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_name_at_all_gets_an_answer(name):
     guess = identify(name)
@@ -342,6 +343,7 @@ def test_any_name_at_all_gets_an_answer(name):
     assert guess.part is None or isinstance(guess.part, Role | Family)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([n for names in MONO_NAMES.values() for n in names if not n[0].isdigit()]),
     st.integers(1, 99),
@@ -352,6 +354,7 @@ def test_track_number_and_suffix_change_nothing(name, number, suffix):
     assert roles_alone(f"{number:02d}_{plain}{suffix}") == roles_alone(name)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -193,13 +193,20 @@ def _note_polarity(
     contents: dict[str, Path | Audio] = {name: entry.content for name, entry in entries.items()}
     session = _session(stems, rate_hz, contents)
     for pair, score in zip(pairs, polarity_scores(session, pairs), strict=True):
-        if score > -CONFIDENT_SCORE:
-            continue
         stem, partner = stems[pair.stem], stems[pair.partners[0]]
-        usual = ", as is usual for it" if stem.role is Role.SNARE_BOTTOM else ""
+        # A bottom microphone is opposite to the top one by nature, and mixers turn it.
+        surprise = score if stem.role is Role.SNARE_BOTTOM else -score
+        if surprise < CONFIDENT_SCORE:
+            continue
         what = "the overheads" if len(pair.partners) > 1 else f'"{partner.source}" ({partner.role})'
-        text = f"{stem.role} is opposite to {what}{usual} (confidence {-score:.0%})"
-        findings[stem.source].append(Finding(Problem.INVERTED, text, round(-score, 3)))
+        text = f"{stem.role} is opposite to {what}"
+        if stem.role is Role.SNARE_BOTTOM:
+            text = (
+                f"{stem.role} has the polarity of {what}: it was turned before, and would be "
+                f'turned again; to prevent that: --role snare_2="{stem.source}"'
+            )
+        text += f" (confidence {surprise:.0%})"
+        findings[stem.source].append(Finding(Problem.INVERTED, text, round(surprise, 3)))
 
 
 def _session(

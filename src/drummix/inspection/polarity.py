@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from drummix.roles import Role
 from drummix.session import Session, Stem
 
-CONFIDENT_SCORE = 0.3
-"""On rendered takes of two sampled kits, scores of correct wiring stayed above -0.3."""
+CONFIDENT_SCORE = 0.35
+"""On 16 rendered takes of three kits each, no pair wired right scored below -0.27."""
 
 _BLOCK_SAMPLES = 1 << 15
 _MOST_BLOCKS = 400
 _BAND_HZ = (150.0, 6000.0)
 _WHITENING = 0.5
+_LEAST_OVER_BACKGROUND = 10.0
+"""Chance alone makes a peak of 3 to 4 times the background in the few milliseconds looked at."""
 _TOMS = (Role.TOM_HIGH, Role.TOM_MID, Role.TOM_MID_LOW, Role.TOM_LOW)
 
 
@@ -130,4 +132,8 @@ class _CrossSpectrum:
         near = correlation[np.arange(first, last + 1)]
         up, down = max(float(near.max()), 0.0), max(float(-near.min()), 0.0)
         largest = max(up, down)
-        return (up - down) / largest if largest > 0.0 else 0.0
+        far = np.abs(np.arange(correlation.size) - correlation.size // 2) < correlation.size // 4
+        background = float(np.sqrt(np.mean(np.square(correlation[far]))))
+        if largest < _LEAST_OVER_BACKGROUND * background or largest == 0.0:
+            return 0.0
+        return (up - down) / largest
