@@ -1,0 +1,161 @@
+"""Training examples: stretches of rendered sessions with the matching stretch of their mix.
+
+A clip is stems (8, input frames) and the target mix (2, output frames) of the centre; context
+before the start or after the end of an item is silence, as it is when a whole session is mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from drummix.audio.excerpt import read_excerpt
+from drummix.corpus.manifest import CorpusItem, Target, read_manifest
+from drummix.errors import AudioFileError, CorpusError, TrainingError
+from drummix.levels import db_to_gain
+from drummix.mixers.architecture import WaveUNetConfig
+from drummix.nn.config import ClipSettings
+from drummix.roles import PAPER_ROLES
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Items of one part of one or more corpora, and how clips are cut from them.
+
+    Args:
+        items: (corpus folder, item) pairs.
+        target: Which mix is the target.
+        config: Geometry of the network.
+        settings: Length, dropout and level of the clips.
+    """
+
+    items: tuple[tuple[Path, CorpusItem], ...]
+    target: Target
+    config: WaveUNetConfig
+    settings: ClipSettings
+
+    @classmethod
+    def from_corpora(
+        cls,
+        corpora: Sequence[str],
+        part: str,
+        *,
+        target: Target,
+        config: WaveUNetConfig,
+        settings: ClipSettings,
+        rate_hz: int,
+    ) -> ClipSource:
+        """Collect the items of `part`.
+
+        Raises:
+            CorpusError: If a corpus is missing, has no such part, or is at another rate.
+        """
+        items = []
+        for corpus in map(Path, corpora):
+            for item in read_manifest(corpus, part=part):
+                if item.rate_hz != rate_hz:
+                    raise CorpusError(
+                        f"{corpus}: {item.item} is at {item.rate_hz} Hz; training needs {rate_hz}"
+                    )
+                items.append((corpus, item))
+        return cls(tuple(items), target, config, settings)
+
+    @property
+    def input_frames(self) -> int:
+        """Length of the stems of a clip."""
+        return self.config.input_frames(self.settings.bottleneck_frames)
+
+    @property
+    def output_frames(self) -> int:
+        """Length of the target of a clip."""
+        return self.config.output_frames(self.input_frames)
+
+    def clip(self, index: int, start: int) -> tuple[Tensor, Tensor]:
+        """The clip of item `index` whose target starts at sample `start`.
+
+        Raises:
+            TrainingError: If a file of the item is missing or damaged.
+        """
+        corpus, item = self.items[index]
+        try:
+            stems = np.concatenate(
+                [
+                    read_excerpt(
+                        item.stem_path(corpus, role),
+                        start - self.config.context_frames,
+                        self.input_frames,
+                    )
+                    for role in PAPER_ROLES
+                ]
+            )
+            mix = read_excerpt(item.mix_path(corpus, self.target), start, self.output_frames)
+        except AudioFileError as error:
+            raise TrainingError(f"item {item.item} of {corpus} is broken: {error}") from None
+        if stems.shape[0] != len(PAPER_ROLES) or mix.shape[0] != self.config.n_outputs:
+            raise TrainingError(
+                f"item {item.item} of {corpus} is broken: expected mono stems and a stereo mix"
+            )
+        if self.settings.peak_normalised:
+            peak_dbfs = item.dry_peak_dbfs if self.target == "dry" else item.wet_peak_dbfs
+            mix = mix * np.float32(db_to_gain(-peak_dbfs))
+        return torch.from_numpy(stems), torch.from_numpy(mix)
+
+
+class RandomClips(Dataset[tuple[Tensor, Tensor]]):
+    """Random clips of one epoch, longer items more often; the same for the same seed and epoch.
+
+    Args:
+        source: Where clips come from.
+        n_clips: Clips in the epoch.
+        seed: Seed of the run.
+        epoch: Number of the epoch; each has clips of its own.
+    """
+
+    def __init__(self, source: ClipSource, *, n_clips: int, seed: int, epoch: int) -> None:
+        self.source, self.n_clips = source, n_clips
+        self._seed = (seed, epoch)
+        lengths = np.array([item.n_samples for _, item in source.items], dtype=np.float64)
+        self._ends = np.cumsum(lengths) / lengths.sum()
+
+    def __len__(self) -> int:
+        return self.n_clips
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng([*self._seed, number])
+        index = int(np.searchsorted(self._ends, rng.random(), side="right"))
+        n_samples = self.source.items[index][1].n_samples
+        # A third of a clip may hang over either end, so that starts and ends are learnt too.
+        overhang = self.source.output_frames // 3
+        start = int(rng.integers(-overhang, max(1, n_samples - 2 * overhang)))
+        stems, mix = self.source.clip(index, start)
+        silent = rng.random(stems.shape[0]) < self.source.settings.stem_dropout
+        stems[torch.from_numpy(silent)] = 0.0
+        return stems, mix
+
+
+class FixedClips(Dataset[tuple[Tensor, Tensor]]):
+    """The same clips every time, spread evenly over every item: validation.
+
+    Args:
+        source: Where clips come from.
+    """
+
+    def __init__(self, source: ClipSource) -> None:
+        self.source = source
+        self._starts: list[tuple[int, int]] = []
+        for index, (_, item) in enumerate(source.items):
+            last = max(0, item.n_samples - source.output_frames)
+            for start in np.linspace(0, last, source.settings.validation_clips).astype(int):
+                self._starts.append((index, int(start)))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        return self.source.clip(*self._starts[number])

@@ -1,0 +1,212 @@
+"""Settings of a training run, read from TOML; unknown keys are refused with the known ones."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from drummix.corpus.manifest import TARGETS, Target
+from drummix.errors import SettingError
+from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
+
+FINETUNE_LEARNING_RATE = 1e-5
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Training examples.
+
+    Args:
+        batch_size: Clips a step.
+        bottleneck_frames: Length of a clip in frames after the bottleneck; 92 is the paper's
+            121,843 samples in and 89,093 out.
+        stem_dropout: Probability that a stem of a clip is silent, so that missing microphones
+            are known to the network; the target keeps what the engineer heard.
+        peak_normalised: Scale every target to a peak of 1.0 over its whole item, as the paper's
+            authors did; otherwise targets keep the engineer's level.
+        validation_clips: Clips spread evenly over each validation item.
+        workers: Processes that read clips.
+    """
+
+    batch_size: int = 16
+    bottleneck_frames: int = PAPER_BOTTLENECK_FRAMES
+    stem_dropout: float = 0.0
+    peak_normalised: bool = False
+    validation_clips: int = 4
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least("clips", self, batch_size=1, bottleneck_frames=5, validation_clips=1, workers=0)
+        if not 0.0 <= self.stem_dropout < 1.0:
+            raise SettingError(f"clips.stem_dropout is {self.stem_dropout}; give 0.0 up to 1.0")
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """One stage of training: main or fine-tuning.
+
+    Args:
+        learning_rate: Adam's step size.
+        decay: ``none`` keeps it, ``cosine`` lets it fall to a hundredth by the last epoch.
+        max_epochs: The stage ends here at the latest; 0 leaves the stage out.
+        patience: Epochs without a lower validation loss after which the stage ends.
+        bias_rate: Step size of the biases as a share of `learning_rate`. The network without
+            biases is homogeneous, so a share of 0.1 trains as if all levels were 20 dB higher:
+            recordings are quiet beside what Adam's unit steps suit.
+    """
+
+    learning_rate: float = 1e-4
+    decay: Literal["none", "cosine"] = "none"
+    max_epochs: int = 1000
+    patience: int = 20
+    bias_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        _at_least("stage", self, max_epochs=0, patience=1)
+        if not 0.0 <= self.bias_rate <= 1.0:
+            raise SettingError(f"bias_rate is {self.bias_rate}; give 0.0 to 1.0")
+        if not 0.0 < self.learning_rate < 1.0:
+            raise SettingError(f"learning_rate is {self.learning_rate}; give 0.0 to 1.0")
+        if self.decay not in ("none", "cosine"):
+            raise SettingError(f"decay is {self.decay!r}; give none or cosine")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A whole training run; the defaults are the paper's.
+
+    Args:
+        name: Name of the model that comes out.
+        target: ``dry`` or ``wet``.
+        corpora: Folders of rendered corpora; relative ones from the TOML file's own folder.
+        output: Folder for checkpoints, logs and the model.
+        seed: Seed of the first weights and of the clips.
+        init_from: Name of a shipped model, or folder of a model, whose weights are the start;
+            empty for new ones.
+        epoch_steps: Steps of an epoch.
+        network: Size of the network.
+        clips: Training examples.
+        main: First stage.
+        finetune: Second stage, from the best weights of the first.
+    """
+
+    name: str
+    target: Target
+    corpora: tuple[str, ...]
+    output: str
+    seed: int = 0
+    init_from: str = ""
+    epoch_steps: int = 2000
+    network: WaveUNetConfig = field(default_factory=WaveUNetConfig)
+    clips: ClipSettings = field(default_factory=ClipSettings)
+    main: StageSettings = field(default_factory=StageSettings)
+    finetune: StageSettings = field(
+        default_factory=lambda: StageSettings(learning_rate=FINETUNE_LEARNING_RATE)
+    )
+
+    def __post_init__(self) -> None:
+        _at_least("training", self, epoch_steps=1)
+        if self.target not in TARGETS:
+            raise SettingError(f"target is {self.target!r}; give {' or '.join(TARGETS)}")
+        if not self.corpora:
+            raise SettingError("corpora is empty; name at least one rendered corpus")
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data for a model card."""
+        return asdict(self)
+
+
+def read_train_settings(path: Path) -> TrainSettings:
+    """Read the settings of a training run.
+
+    Raises:
+        SettingError: If the file is missing, is not TOML, or has an unknown or wrong value.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingError(f"{path} does not exist; give a training configuration") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"{path} is not a TOML file ({error})") from None
+    try:
+        tables: dict[str, Any] = {}
+        for name, kind in _TABLES.items():
+            if name in values:
+                table = values.pop(name)
+                if name == "finetune" and isinstance(table, Mapping):
+                    table = {"learning_rate": FINETUNE_LEARNING_RATE, **table}
+                tables[name] = _from_table(kind, table, name)
+        if isinstance(values.get("corpora"), list):
+            values["corpora"] = tuple(values["corpora"])
+        settings = _from_table(TrainSettings, {**values, **tables}, "")
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from None
+    base = path.resolve().parent
+    return TrainSettings(
+        **{
+            **{f.name: getattr(settings, f.name) for f in fields(settings)},
+            "corpora": tuple(str(base / corpus) for corpus in settings.corpora),
+            "output": str(base / settings.output),
+            "init_from": _beside(base, settings.init_from),
+        }
+    )
+
+
+def _beside(base: Path, start: str) -> str:
+    """A model folder beside the TOML file as its path, the name of a shipped model as it is."""
+    return str(base / start) if start and (base / start).is_dir() else start
+
+
+_TABLES: Mapping[str, type] = {
+    "network": WaveUNetConfig,
+    "clips": ClipSettings,
+    "main": StageSettings,
+    "finetune": StageSettings,
+}
+_Settings = TypeVar("_Settings")
+
+
+def _from_table(kind: type[_Settings], values: object, where: str) -> _Settings:
+    prefix = f"{where}." if where else ""
+    if not isinstance(values, Mapping):
+        raise SettingError(f"{where} is {values!r}; expected a table")
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        if name not in known:
+            raise SettingError(f"unknown key {prefix}{name}; known: {', '.join(sorted(known))}")
+        _check_type(f"{prefix}{name}", value, str(known[name].type))
+    try:
+        return kind(**values)
+    except TypeError as error:
+        missing = str(error).partition("argument")[2].lstrip("s: ").replace(" and ", ", ")
+        raise SettingError(f"missing {missing}") from None
+
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "bool": bool,
+    "tuple[str, ...]": tuple,
+}
+
+
+def _check_type(name: str, value: object, annotation: str) -> None:
+    expected = _TYPES.get(annotation)
+    if expected is None:
+        return
+    wrong_bool = isinstance(value, bool) and annotation != "bool"
+    if wrong_bool or not isinstance(value, expected):
+        kind = "list of str" if annotation.startswith("tuple") else annotation
+        raise SettingError(f"{name} is {value!r}; expected {kind}")
+    if isinstance(value, tuple) and not all(isinstance(entry, str) for entry in value):
+        raise SettingError(f"{name} is {list(value)!r}; expected list of str")
+
+
+def _at_least(where: str, settings: object, **lowest: int) -> None:
+    for name, low in lowest.items():
+        if getattr(settings, name) < low:
+            raise SettingError(f"{where}.{name} is {getattr(settings, name)}; give {low} or more")

@@ -1,0 +1,112 @@
+"""From a trained network to a model folder that mixes without torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drummix.mixers.weights import write_model
+from drummix.nn.clips import ClipSource
+from drummix.nn.config import TrainSettings
+from drummix.nn.wave_unet import WaveUNet
+from drummix.roles import PAPER_ROLES
+
+
+def export_model(
+    network: WaveUNet,
+    settings: TrainSettings,
+    *,
+    rate_hz: int,
+    sources: Mapping[str, ClipSource],
+) -> Path:
+    """Write weights and card of a trained network beside its checkpoints.
+
+    Args:
+        network: The network with its best weights.
+        settings: How it was trained.
+        rate_hz: Sample rate it was trained at.
+        sources: Part -> the items it was trained and validated on.
+
+    Returns:
+        The model's folder, ``<output>/model/<name>``.
+    """
+    tensors = {name: value.detach().numpy() for name, value in network.state_dict().items()}
+    card = {
+        "system": "waveunet",
+        "target": settings.target,
+        "architecture": settings.network.to_mapping(),
+        "roles": [str(role) for role in PAPER_ROLES],
+        "rate_hz": rate_hz,
+        "input_peak_dbfs": round(
+            float(np.median([item.stem_peak_dbfs for _, item in sources["train"].items])), 2
+        ),
+        "training": _training_record(settings, sources),
+        "metrics": {},
+    }
+    return write_model(Path(settings.output) / "model", settings.name, tensors, card)
+
+
+def _training_record(settings: TrainSettings, sources: Mapping[str, ClipSource]) -> dict[str, Any]:
+    output = Path(settings.output)
+    items = [item for _, item in sources["train"].items]
+    plain = settings.to_mapping()
+    # Folders of the machine it was trained on tell nobody anything.
+    plain["corpora"] = [Path(corpus).name for corpus in settings.corpora]
+    plain["init_from"] = Path(settings.init_from).name
+    del plain["output"]
+    return {
+        "settings": plain,
+        "seed": settings.seed,
+        "commit": _commit(),
+        "data": {
+            "kits": sorted({item.kit for item in items}),
+            "licences": sorted({item.licence for item in items}),
+            "engineer": sorted({item.engineer for item in items}),
+            "items": {part: len(source.items) for part, source in sources.items()},
+            "hours": {
+                part: round(sum(item.duration_s for _, item in source.items) / 3600, 3)
+                for part, source in sources.items()
+            },
+        },
+        "stages": {
+            name: json.loads((output / name / "finished.json").read_text(encoding="utf-8"))
+            for name in ("main", "finetune")
+            if (output / name / "finished.json").is_file()
+        },
+        "curve": {name: _curve(output / name / "metrics.csv") for name in ("main", "finetune")},
+    }
+
+
+def _curve(path: Path) -> list[dict[str, float]]:
+    """Validation rows of Lightning's log: step, L1 and SI-SDR."""
+    if not path.is_file():
+        return []
+    names = ("step", "validation_l1", "validation_si_sdr_db")
+    with path.open(newline="", encoding="utf-8") as lines:
+        return [
+            {name: round(float(row[name]), 6) for name in names if row.get(name)}
+            for row in csv.DictReader(lines)
+            if row.get("validation_l1")
+        ]
+
+
+def _commit() -> str:
+    """Commit of the source tree, ``unknown`` outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
