@@ -234,3 +234,9 @@ def test_two_microphones_of_unrelated_noise_are_not_called_inverted():
     audio = {name: Audio(noise(n_samples=480_000, seed=seed), RATE_HZ)
              for seed, name in enumerate(["Snare", "Tom 1", "OH L", "OH R"])}  # fmt: skip
     assert all(report.findings == () for report in inspect_session(audio))
+
+
+def test_copy_of_an_overhead_as_a_tom_is_a_twin_and_not_inverted():
+    audio = kit()
+    audio["Tom 1"] = audio["OH L"]
+    assert problems(audio, "Tom 1") == {Problem.TWIN}

@@ -239,6 +239,13 @@ def test_role_given_by_the_user_wins_over_the_file_which_wins_over_the_name(fold
     }  # fmt: skip
 
 
+def test_role_given_in_other_words_wins_over_the_file_too(folder):
+    put(folder, "a.wav", "b.wav")
+    (folder / "session.toml").write_text('ignore = "b.wav"\n[roles]\nsnare = "a.wav"\n')
+    roles = {"snare_top": "b.wav", "kick": "a.wav"}
+    assert roles_of(open_session(folder, roles=roles)) == {"a.wav": Role.KICK, "b.wav": Role.SNARE}
+
+
 def test_reason_says_that_the_user_said_so(folder):
     put(folder, "take 1.wav")
     (stem,) = open_session(folder, roles={"snare_top": "take 1.wav"}).stems

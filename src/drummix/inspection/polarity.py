@@ -29,6 +29,9 @@ _LEAST_OVER_BACKGROUND = 10.0
 """Chance alone makes a peak of 3 to 4 times the background in the few milliseconds looked at."""
 _TOMS = (Role.TOM_HIGH, Role.TOM_MID, Role.TOM_MID_LOW, Role.TOM_LOW)
 
+_NEARBY_MS = 10.0
+"""A peak twice as large at another lag within this is the real one, and the pair is not ours."""
+
 
 @dataclass(frozen=True)
 class PolarityPair:
@@ -134,6 +137,10 @@ class _CrossSpectrum:
         largest = max(up, down)
         far = np.abs(np.arange(correlation.size) - correlation.size // 2) < correlation.size // 4
         background = float(np.sqrt(np.mean(np.square(correlation[far]))))
-        if largest < _LEAST_OVER_BACKGROUND * background or largest == 0.0:
+        nearby = round(_NEARBY_MS * rate_hz / 1000.0)
+        largest_nearby = float(np.max(np.abs(correlation[np.arange(-nearby, nearby + 1)])))
+        is_chance = largest < _LEAST_OVER_BACKGROUND * background
+        is_side_lobe = largest < 0.5 * largest_nearby
+        if is_chance or is_side_lobe or largest == 0.0:
             return 0.0
         return (up - down) / largest

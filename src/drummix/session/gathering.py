@@ -168,10 +168,9 @@ def _assign(
 ) -> dict[str, Guess]:
     """Name -> role as the user said: `given` wins over the settings file."""
     wanted = _match(given, names, where, "--role ")
+    parts = {parse_role(role).part for role in given} - {Role.IGNORE}
     kept = {
-        role: files
-        for role, files in in_settings.items()
-        if role == Role.IGNORE or role not in given
+        role: files for role, files in in_settings.items() if parse_role(role).part not in parts
     }
     for name, guess in _match(kept, names, where, f"{SETTINGS_NAME}: ").items():
         wanted.setdefault(name, guess)
