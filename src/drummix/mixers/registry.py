@@ -45,6 +45,11 @@ class System:
     why_not: str
     metrics: Mapping[str, Any]
 
+    @property
+    def is_default(self) -> bool:
+        """Whether it mixes where no system is named."""
+        return self.name == DEFAULT_SYSTEM
+
     def to_mapping(self) -> dict[str, Any]:
         """Plain data."""
         return {
@@ -52,7 +57,7 @@ class System:
             "description": self.description,
             "ready": self.is_ready,
             "why_not": self.why_not,
-            "default": self.name == DEFAULT_SYSTEM,
+            "default": self.is_default,
             "metrics": dict(self.metrics),
         }
 

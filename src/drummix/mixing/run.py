@@ -174,7 +174,8 @@ def mix_to_file(
         settings = _settings(system, session, plan, decision)
         if settings_file is not None:
             text = json.dumps(settings, indent=2, ensure_ascii=False, allow_nan=False)
-            settings_file.write_text(text + "\n", encoding="utf-8")
+            # A file name with bytes that are no text becomes an escape that JSON knows.
+            settings_file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return MixedFile(target, settings, _all_notices(session, notices, plan, decision))
 
 

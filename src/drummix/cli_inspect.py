@@ -1,0 +1,106 @@
+"""`drummix inspect`: what is in a folder, before anything is mixed."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from drummix.cli_mix import Folder, RoleOptions, parse_roles
+from drummix.cli_output import AsJson, duration, print_json, printable, say
+
+if TYPE_CHECKING:
+    from drummix.inspection import FileReport
+
+_TABLE_COLUMNS = ("file", "role", "rate", "coding", "length", "peak", "loudness")
+_PIPE_WIDTH = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the main program."""
+    app.command("inspect")(inspect_command)
+
+
+def inspect_command(folder: Folder, role: RoleOptions = None, as_json: AsJson = False) -> None:
+    """Show the role, level and problems of each file."""
+    roles = parse_roles(role)
+    from drummix.inspection import inspect_session
+
+    reports = inspect_session(folder, roles=roles)
+    if as_json:
+        print_json([report.as_dict() for report in reports])
+        return
+    # A pipe has no width; a person may pass it on to anything.
+    columns = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns
+    for line in report_lines(reports, columns):
+        typer.echo(printable(line))
+    n_findings = sum(len(report.findings) for report in reports)
+    if sys.stderr.isatty():
+        say(f"{len(reports)} files, {n_findings} things to look at")
+
+
+def report_lines(reports: Sequence[FileReport], columns: int) -> list[str]:
+    """Reports as text: a table where it fits into `columns`, else a paragraph a file."""
+    rows = [_row(report) for report in reports]
+    table = _table(rows)
+    if max(len(line) for line in table) <= columns:
+        lines = table
+    else:
+        lines = [line for row in rows for line in _paragraph(row, columns)]
+    findings = [
+        f"{report.name}: {finding.problem}: {finding.text}"
+        for report in reports
+        for finding in report.findings
+    ]
+    if findings:
+        lines = [*lines, "", "to look at:"]
+    for finding in findings:
+        lines += _wrapped(finding, columns, first="- ", rest="  ")
+    return lines
+
+
+def _row(report: FileReport) -> tuple[str, ...]:
+    role = ", ".join(report.roles) or "?"
+    if report.peak_dbfs is None:
+        return (report.name, role, *("-" for _ in _TABLE_COLUMNS[2:]))
+    loudness = "-" if report.as_dict()["lufs"] is None else f"{report.lufs:.1f} LUFS"
+    channels = {1: "mono", 2: "stereo"}.get(report.n_channels, f"{report.n_channels} channels")
+    return (
+        report.name,
+        role,
+        f"{report.rate_hz} Hz",
+        f"{report.format} {report.subtype} {channels}",
+        duration(report.duration_s),
+        f"{report.peak_dbfs:.1f} dBFS",
+        loudness,
+    )
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    whole = [_TABLE_COLUMNS, *rows]
+    widths = [max(len(row[column]) for row in whole) for column in range(len(_TABLE_COLUMNS))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in whole
+    ]
+
+
+def _paragraph(row: tuple[str, ...], columns: int) -> list[str]:
+    name, role, *facts = row
+    known = ", ".join(fact for fact in facts if fact != "-")
+    lines = _wrapped(f"{name} = {role}", columns, first="", rest="  ")
+    return lines + (_wrapped(known, columns, first="  ", rest="  ") if known else [])
+
+
+def _wrapped(text: str, columns: int, *, first: str, rest: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(20, columns),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,107 @@
+"""What commands say: the result to stdout, everything for a person to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+LINE_EVERY_S = 10.0
+"""Where there is no terminal, progress is a line this often."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def say(text: str) -> None:
+    """Tell a person something, on stderr."""
+    typer.echo(printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    r"""One line that a terminal shows as it is: file names may hold any character.
+
+    >>> printable("Kick\x1b[31m.wav")
+    'Kick?[31m.wav'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def say_notices(notices: Iterable[str]) -> None:
+    """Tell a person what they should know, a line each, on stderr."""
+    for notice in notices:
+        say(f"note: {notice}")
+
+
+def print_json(plain: Any) -> None:
+    """Print plain data as JSON, the command's result, on stdout."""
+    typer.echo(json.dumps(plain, indent=2, allow_nan=False))
+
+
+def duration(seconds: float) -> str:
+    """A time as a person writes it.
+
+    >>> duration(4.26), duration(75.6), duration(3725.0)
+    ('4.3 s', '1:16 min', '1:02:05 h')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+
+@contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """Show the progress of long work on stderr: bars on a terminal, else a line now and then.
+
+    Yields:
+        What to call with the name of a step, what is done of it, and all of it.
+    """
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console  # only where there is a terminal
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:9}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(step: str, n_done: int, n_all: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=n_all)
+            bars.update(tasks[step], completed=n_done, total=n_all)
+
+        yield show
+
+
+class _Lines:
+    """Progress for a log file."""
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._step_start_s = 0.0
+        self._said_s = 0.0
+
+    def __call__(self, step: str, n_done: int, n_all: int) -> None:
+        now_s = time.monotonic()
+        if step != self._step:
+            self._step, self._step_start_s, self._said_s = step, now_s, now_s
+        if now_s - self._said_s < LINE_EVERY_S or not 0 < n_done < n_all:
+            return
+        self._said_s = now_s
+        left_s = (now_s - self._step_start_s) * (n_all - n_done) / n_done
+        say(f"{step}: {n_done / n_all:.0%}, about {duration(left_s)} left")
