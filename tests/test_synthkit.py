@@ -233,6 +233,14 @@ def test_decay_times_are_those_of_recorded_kits(kit, name, shortest_s, longest_s
     assert shortest_s < t60_s(main(kit, name)) < longest_s
 
 
+def test_a_kick_only_gets_softer(kit):
+    # Filters that are not causal wrap round in a spectrum and come back at the end.
+    samples = main(kit, "Kick")
+    blocks = samples[: len(samples) // 2205 * 2205].reshape(-1, 2205)
+    level_db = 10 * np.log10((blocks**2).mean(axis=1))
+    assert np.all(np.diff(level_db) < 0.0)
+
+
 def test_a_crash_builds_up_in_the_highs_and_a_stick_on_the_ride_does_not(kit):
     def highs_late_db(name: str) -> float:
         frequency_hz = np.fft.rfftfreq(1024, 1 / RATE_HZ)
@@ -279,6 +287,9 @@ def test_direct_sound_arrives_after_distance_over_343(setup):
             # High cuts delay the peak by up to two samples; it never comes early.
             expected = r_m / SPEED_OF_SOUND_M_S * RATE_HZ
             assert -1.0 <= arrival - expected <= 3.0, (patch, channel)
+            # Nothing but the ripple of a delay of fractional samples comes before.
+            before = response[: max(1, int(expected) - 8)].max()
+            assert before < 0.1 * response[:n_direct].max(), (patch, channel)
 
 
 def test_snare_reaches_the_overhead_later_than_its_own_microphone_by_the_way_in_air(kit):
@@ -309,7 +320,7 @@ def test_a_cardioid_turns_its_back_and_lifts_what_is_near():
     assert gain_db(mic, front) - gain_db(mic, back) > 14.0
     near = Patch((0.1, 0.0, 0.0), 0.0)
     assert gain_db(mic, near, 80.0) - gain_db(mic, near, 2000.0) > 2.5  # proximity effect
-    assert gain_db(mic, front, 80.0) - gain_db(mic, front, 2000.0) < 0.5
+    assert gain_db(mic, front, 80.0) - gain_db(mic, front, 2000.0) < 1.0
 
 
 def test_room_decays_in_its_t60_at_the_level_of_sabine():
@@ -321,8 +332,11 @@ def test_room_decays_in_its_t60_at_the_level_of_sabine():
     assert t60_s(samples[RATE_HZ // 40 :]) == pytest.approx(room.t60_s, rel=0.25)
     direct = 1.0 / 3.0**2
     reverberant = (samples**2).sum() - direct
-    # Gaussian tail, and reflections in place of its start: within 2 dB of the theory.
-    assert 10 * np.log10(reverberant / room.diffuse_energy) == pytest.approx(0.0, abs=2.0)
+    # What has decayed before the direct sound arrives is not heard (Barron and Lee, 1988).
+    way_s = distance_m((0.0, 3.0, 1.3), (0.0, 0.0, 0.8)) / SPEED_OF_SOUND_M_S
+    expected = room.diffuse_energy * 10.0 ** (-6.0 * way_s / room.t60_s)
+    # A few reflections stand for the start of the tail, and the highs decay sooner: 2.5 dB.
+    assert 10 * np.log10(reverberant / expected) == pytest.approx(0.0, abs=2.5)
 
 
 def test_snare_bottom_hears_the_head_upside_down(kit):

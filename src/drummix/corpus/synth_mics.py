@@ -4,7 +4,8 @@ In: patches (small radiating areas of a piece) and microphones, in metres.
 Out: one impulse response per patch and microphone: delay, distance, direction, colour, room.
 Axes as the drummer sees them: x to the right, y away from the drummer, z up from the floor.
 Source: image sources after Allen and Berkley, JASA 65(4), 1979, here to the second order only;
-diffuse level and decay after Sabine; proximity effect of a pressure-gradient capsule.
+diffuse level and decay after Sabine, from the direct sound on (Barron and Lee, JASA 84, 1988);
+proximity effect of a pressure-gradient capsule.
 """
 
 from __future__ import annotations
@@ -229,7 +230,10 @@ def impulse_responses(
     frequency_hz = np.fft.rfftfreq(n_fft, 1.0 / rate_hz)
     responses = np.empty((len(patches), len(setup.microphones), n_samples), np.float32)
     for column, (channel, mic) in enumerate(setup.microphones.items()):
-        tail = _diffuse_tail(setup.room, mic, rate_hz=rate_hz, n_fft=n_fft, rng=rng)
+        way_s = (
+            distance_m(mic.position_m, setup.patches[patches[0]].position_m) / SPEED_OF_SOUND_M_S
+        )
+        tail = _diffuse_tail(setup.room, mic, way_s, rate_hz=rate_hz, n_fft=n_fft, rng=rng)
         capsule = capsule_spectrum(mic, frequency_hz)
         for row, patch in enumerate(patches):
             source = setup.patches[patch]
@@ -262,7 +266,9 @@ def direct_spectrum(
     # A drum head is no point: up close the field stops growing. Hence the two offsets in metres.
     spread = 1.0 / np.hypot(r_m, 0.04)
     near = 1.0 + (patch.near_field_m / r_m) ** 2 / (1.0 + 1j * frequency_hz / 700.0) ** 2
-    bent = 1.0 + SPEED_OF_SOUND_M_S / (2j * np.pi * np.maximum(frequency_hz, 10.0) * (r_m + 0.25))
+    # The leak keeps it causal: a pure integrator would ring before the sound.
+    bend_hz = SPEED_OF_SOUND_M_S / (2.0 * np.pi * (r_m + 0.25))
+    bent = 1.0 + bend_hz / (1j * frequency_hz + 12.0)
     direction = (1.0 - mic.gradient) + mic.gradient * cosine * bent
     floor = 0.12 * mic.gradient
     direction = direction + floor * (1.0 - cosine)
@@ -319,13 +325,19 @@ def _early_spectrum(
 
 
 def _diffuse_tail(
-    room: Room, mic: Microphone, *, rate_hz: int, n_fft: int, rng: np.random.Generator
+    room: Room,
+    mic: Microphone,
+    way_s: float,
+    *,
+    rate_hz: int,
+    n_fft: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.complex128]:
-    """Gaussian tail that decays faster in the highs, at the level that Sabine's theory gives."""
+    """Gaussian tail after the direct sound, softer in the highs, at the level Sabine gives."""
     time_s = np.arange(n_fft, dtype=np.float32) / rate_hz
     frequency_hz = np.fft.rfftfreq(n_fft, 1.0 / rate_hz)
     # The first milliseconds belong to the image sources.
-    rise = 1.0 - np.exp(-((time_s / 0.008) ** 2))
+    rise = 1.0 - np.exp(-((np.maximum(time_s - way_s, 0.0) / 0.008) ** 2))
     low_share = 1.0 / (1.0 + (frequency_hz / 3000.0) ** 2)
     spectrum = np.zeros(len(frequency_hz), np.complex128)
     for share, t60_s in ((low_share, room.t60_s), (1.0 - low_share, 0.65 * room.t60_s)):
