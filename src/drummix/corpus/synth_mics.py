@@ -226,7 +226,7 @@ def impulse_responses(
         Responses, shape (patches, microphones, samples), relative to 1.0 at one metre.
     """
     n_samples = int((1.15 * setup.room.t60_s + 0.03) * rate_hz)
-    n_fft = fft.next_fast_len(n_samples + rate_hz // 50, real=True)
+    n_fft = int(fft.next_fast_len(n_samples + rate_hz // 50, real=True))
     frequency_hz = np.fft.rfftfreq(n_fft, 1.0 / rate_hz)
     responses = np.empty((len(patches), len(setup.microphones), n_samples), np.float32)
     for column, (channel, mic) in enumerate(setup.microphones.items()):
