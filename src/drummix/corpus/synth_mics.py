@@ -227,7 +227,7 @@ def impulse_responses(
     """
     n_samples = int((1.15 * setup.room.t60_s + 0.03) * rate_hz)
     n_fft = int(fft.next_fast_len(n_samples + rate_hz // 50, real=True))
-    frequency_hz: NDArray[np.float64] = np.arange(n_fft // 2 + 1) * (rate_hz / n_fft)
+    frequency_hz = np.fft.rfftfreq(n_fft, 1.0 / rate_hz).astype(np.float64)
     responses = np.empty((len(patches), len(setup.microphones), n_samples), np.float32)
     for column, (channel, mic) in enumerate(setup.microphones.items()):
         way_s = (

@@ -115,7 +115,7 @@ def modal_sum(
     # Most modes of a cymbal are gone long before the last: those are summed over less time.
     n_alive = np.minimum(1.3 * t60_s * rate_hz, n_samples)
     shorter = 0
-    for n_long in (n_samples * np.arange(1, 7)) // 6:
+    for n_long in (n_samples * sixths // 6 for sixths in range(1, 7)):
         group = (n_alive > shorter) & (n_alive <= n_long)
         shorter = n_long
         if not group.any():
@@ -130,6 +130,13 @@ def modal_sum(
         right = np.concatenate([within.real.T, -within.imag.T], axis=0)
         sound[:, :n_long] += _product(left, right).reshape(len(amplitude), -1)[:, :n_long]
     return sound
+
+
+def _sines(level: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Amplitudes of one sum whose modes all start at zero."""
+    amplitude = np.zeros((1, len(level)), np.complex128)
+    amplitude.imag = -level
+    return amplitude
 
 
 def _product(left: FloatArray, right: FloatArray) -> FloatArray:
@@ -324,7 +331,7 @@ def rimshot_strike(
     ring_hz = drum.fundamental_hz * np.array([2.36, 4.05, 5.83, 8.4, 12.1])
     level = np.array([0.30, 0.30, 0.18, 0.14, 0.10]) * rng.uniform(0.7, 1.3, 5)
     t60_s = np.array([0.40, 0.34, 0.22, 0.16, 0.10])
-    ring = modal_sum(ring_hz, t60_s, -1j * level[None], n_samples=n_samples, rate_hz=rate_hz)[0]
+    ring = modal_sum(ring_hz, t60_s, _sines(level), n_samples=n_samples, rate_hz=rate_hz)[0]
     return {
         "snare_top": body["snare_top"] + velocity**0.3 * ring,
         "snare_bottom": body["snare_bottom"] + 0.3 * velocity**0.3 * ring,
@@ -341,7 +348,7 @@ def side_stick_strike(
     level = np.array([0.10, 0.65, 0.75, 0.60, 0.45]) * rng.uniform(0.8, 1.2, 5)
     level = level * velocity ** np.array([0.0, 0.05, 0.15, 0.3, 0.45])
     t60_s = np.array([0.16, 0.11, 0.075, 0.06, 0.045])
-    wood = modal_sum(wood_hz, t60_s, -1j * level[None], n_samples=n_samples, rate_hz=rate_hz)[0]
+    wood = modal_sum(wood_hz, t60_s, _sines(level), n_samples=n_samples, rate_hz=rate_hz)[0]
     muffled = replace(drum, decay_s=0.16, glide=0.0, contact_hz=500.0)
     struck, far = membrane(muffled, velocity, rng, n_samples=n_samples, rate_hz=rate_hz)
     click = burst(rng, n_samples, (2800.0, 5000.0 + 6000.0 * velocity), 0.016, rate_hz=rate_hz)
