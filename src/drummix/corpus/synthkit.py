@@ -118,7 +118,7 @@ def _cymbal(piece: Piece, name: str, mic: str, level_db: float, dynamics: float)
     return Articulation(piece, (mic,), (f"{name}_near", f"{name}_far"), level_db, dynamics)
 
 
-_SNARE_MICS = ("SnareTop", "SnareBottom")
+_SNARE_MICS = ("SnareTop",)
 _SNARE_PATCHES = ("snare_top", "snare_bottom")
 
 ARTICULATIONS: Mapping[str, Articulation] = {
