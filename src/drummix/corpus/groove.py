@@ -8,6 +8,8 @@ parts in ``info.csv``. It was played on a Roland TD-11, whose controller 4 is th
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,12 @@ import mido
 from drummix.errors import CorpusError
 
 PARTS = ("train", "validation", "test")
+
+HIHAT_NOTES = frozenset({22, 26, 42, 44, 46})
+"""Notes of the hi-hat: closed edge, open edge, closed, pedal and open."""
+
+# General MIDI's channel 10, counted from zero.
+_DRUM_CHANNEL = 9
 
 # Controller 4 of the TD-11 rests at 90 with the pedal down and reads 0 with the foot off.
 _PEDAL_DOWN = 90
@@ -71,44 +79,74 @@ def read_groove_index(folder: Path) -> tuple[Performance, ...]:
         folder: The folder that holds ``info.csv``.
 
     Raises:
-        CorpusError: If the index is missing, has other columns or points outside the folder.
+        CorpusError: If the index is missing or damaged, has other columns, lists an id twice or
+            points outside the folder.
     """
     index = folder / "info.csv"
     if not index.is_file():
         raise CorpusError(
             f"{folder} has no info.csv; give the folder of the Groove MIDI Dataset (groove/)"
         )
-    with index.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or [])]
-        if missing:
-            raise CorpusError(f"{index} lacks the columns {', '.join(missing)}")
-        return tuple(_performance(folder, index, row) for row in reader)
-
-
-def _performance(folder: Path, index: Path, row: dict[str, str]) -> Performance:
-    path = (folder / row["midi_filename"]).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise CorpusError(f"{index} names {row['midi_filename']}, which lies outside {folder}")
-    if row["split"] not in PARTS:
-        raise CorpusError(f"{index} puts {row['id']} in part {row['split']!r}; known: {PARTS}")
     try:
-        bpm, duration_s = float(row["bpm"]), float(row["duration"])
-    except ValueError:
-        raise CorpusError(f"{index} has no number for bpm or duration of {row['id']}") from None
+        with index.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or [])]
+            if missing:
+                raise CorpusError(f"{index} lacks the columns {', '.join(missing)}")
+            root = folder.resolve()
+            performances = tuple(_performance(root, index, row) for row in reader)
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise CorpusError(f"{index} cannot be read as a table ({error})") from None
+    _refuse_repeated_ids(performances, index)
+    return performances
+
+
+def _performance(root: Path, index: Path, row: dict[str, str]) -> Performance:
+    if any(not row[name] for name in _COLUMNS):
+        raise CorpusError(f"{index} has an empty cell in the row of {row['id'] or 'no id'}")
+    path = (root / row["midi_filename"]).resolve()
+    if not path.is_relative_to(root):
+        raise CorpusError(f"{index} names {row['midi_filename']}, which lies outside its folder")
+    if row["split"] not in PARTS:
+        raise CorpusError(
+            f"{index} puts {row['id']} in part {row['split']!r}; known: {', '.join(PARTS)}"
+        )
     return Performance(
         id=row["id"],
         style=row["style"],
-        bpm=bpm,
+        bpm=_positive(row, "bpm", index),
         kind=row["beat_type"],
         part=row["split"],
-        duration_s=duration_s,
+        duration_s=_positive(row, "duration", index),
         path=path,
     )
 
 
+def _positive(row: dict[str, str], column: str, index: Path) -> float:
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0.0):
+        raise CorpusError(
+            f"{index} gives {row['id']} a {column} of {row[column]!r}; expected a number above 0"
+        )
+    return value
+
+
+def _refuse_repeated_ids(performances: Iterable[Performance], index: Path) -> None:
+    seen: set[str] = set()
+    for performance in performances:
+        if performance.id in seen:
+            raise CorpusError(f"{index} lists {performance.id} twice; expected one row each")
+        seen.add(performance.id)
+
+
 def read_midi(path: Path) -> tuple[PerformedHit, ...]:
     """Read the strokes of a MIDI file, in order of time, with tempo changes applied.
+
+    Where a file has notes on channel 10, General MIDI's drum channel, the other channels are
+    other instruments and are left out.
 
     Args:
         path: A standard MIDI file, type 0 or 1.
@@ -117,30 +155,40 @@ def read_midi(path: Path) -> tuple[PerformedHit, ...]:
         The hits; flams and drags stay the separate close strokes that the file holds.
 
     Raises:
-        CorpusError: If the file is missing or is not a MIDI file.
+        CorpusError: If the file is missing, is not a MIDI file, or counts time in film frames.
     """
     try:
         midi = mido.MidiFile(path)
-        messages = list(midi)
+        messages = list(midi) if midi.ticks_per_beat > 0 else None
     except FileNotFoundError:
         raise CorpusError(f"{path} does not exist; is the Groove MIDI Dataset complete?") from None
-    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
-        raise CorpusError(f"{path} is not a MIDI file ({error})") from None
+    except Exception as error:  # mido lets through whatever its parser stumbles over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CorpusError(
+            f"{path} cannot be read as a MIDI file ({reason}); expected type 0 or 1"
+        ) from None
+    if messages is None:
+        raise CorpusError(f"{path} counts time in film frames; export it with a tempo instead")
     return _hits(messages)
 
 
 def _hits(messages: list[Any]) -> tuple[PerformedHit, ...]:
+    channels = {message.channel for message in messages if _is_stroke(message)}
+    heard = {_DRUM_CHANNEL} if _DRUM_CHANNEL in channels else channels
     hits = []
     time_s, pedal = 0.0, _PEDAL_DOWN
     for message in messages:
         time_s += message.time
+        if message.is_meta or getattr(message, "channel", None) not in heard:
+            continue
         if message.type == "control_change" and message.control == _PEDAL_CONTROLLER:
             pedal = min(message.value, _PEDAL_DOWN)
-        elif message.type == "note_on" and message.velocity > 0:
-            is_hihat = message.note in HIHAT_NOTES
-            openness = 1.0 - pedal / _PEDAL_DOWN if is_hihat else 0.0
+        elif _is_stroke(message):
+            openness = 1.0 - pedal / _PEDAL_DOWN if message.note in HIHAT_NOTES else 0.0
             hits.append(PerformedHit(time_s, message.note, message.velocity, openness))
     return tuple(hits)
 
 
-HIHAT_NOTES = frozenset({22, 26, 42, 44, 46})
+def _is_stroke(message: Any) -> bool:
+    # A note-on of velocity 0 is the usual way to write a note-off.
+    return bool(message.type == "note_on" and message.velocity > 0)
