@@ -457,6 +457,7 @@ def test_a_stop_in_the_middle_leaves_nothing(takes, tmp_path, number, status):
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == status
     assert "Traceback" not in stderr
+    assert ("nothing unfinished was left behind" in stderr) == (number is signal.SIGINT)
     assert tree(out) == []
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drummix.audio import Audio, resampled_length
+from drummix.audio import Audio, resample, resampled_length
 from drummix.errors import SessionError, SettingError, WeightsError
 from drummix.levels import gain_to_db
 from drummix.mixers import base, weights
@@ -261,6 +261,16 @@ def test_resampled_stream_equals_resampling_at_once(from_hz, to_hz, block):
     got, expected = (np.concatenate(list(parts), axis=1) for parts in (stream, once))
     assert got.shape == (1, resampled_length(3000, from_hz, to_hz))
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_resampled_stream_keeps_its_place_to_the_very_end():
+    """A tone is where resampling the whole puts it, the last samples included."""
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(3000) / 48_000, dtype=np.float32)[np.newaxis]
+    blocks = iter(np.array_split(tone, 7, axis=1))
+    stream = resample_blocks(blocks, n_samples=3000, from_hz=48_000, to_hz=44_100)
+    expected = resample(tone, 48_000, 44_100)
+    # The two filters differ where the tone starts and breaks off.
+    np.testing.assert_allclose(np.concatenate(list(stream), axis=1), expected, atol=0.01)
 
 
 # The network as a mixer.
