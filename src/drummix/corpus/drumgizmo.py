@@ -1,107 +1,121 @@
-"""Drum kits in DrumGizmo's format: ``drumkit.xml``, one XML an instrument, ``midimap.xml``.
+"""Drum kits in DrumGizmo's format: a kit file, one XML an instrument, a note map.
 
 Source: DrumGizmo's kit file documentation (versions 1.0 and 2.0). Version 2 orders the hits of an
-instrument by ``power``; version 1 has velocity groups, whose order stands in for it.
+instrument by ``power``; version 1 has velocity groups, whose order stands in for it. What the
+format leaves open (which microphone faces a drum, what stops a hi-hat) is in `articulations`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
 from drummix import audio
+from drummix.corpus.articulations import (
+    hihat_chokes,
+    likely_main_channels,
+    pieces_of,
+    toms_in_order,
+    with_stand_ins,
+)
 from drummix.corpus.kit import FloatArray, Hit, Instrument, Kit, Piece
 from drummix.errors import AudioFileError, CorpusError
-
-_NOTE_PIECES = {
-    Piece.KICK: (35, 36),
-    Piece.SNARE: (37, 38, 39, 40),
-    Piece.HIHAT: (22, 26, 42, 44, 46),
-    Piece.TOM_1: (48, 50),
-    Piece.TOM_2: (45, 47),
-    Piece.TOM_3: (41, 43, 58),
-    Piece.RIDE: (51, 53, 59),
-    Piece.CRASH: (49, 52, 55, 57),
-}
-PIECE_OF_NOTE: Mapping[int, Piece] = {
-    note: piece for piece, notes in _NOTE_PIECES.items() for note in notes
-}
-_NAME_PIECES = (
-    (r"kick|kdrum|bass ?drum|\bbd", Piece.KICK),
-    (r"snare|\bsd", Piece.SNARE),
-    (r"hi-?_?hat|\bhh", Piece.HIHAT),
-    (r"ride", Piece.RIDE),
-    (r"crash|china|splash|cymbal|bell", Piece.CRASH),
-    (r"tom|floor", Piece.TOM_1),
-)
-_TOMS = (Piece.TOM_1, Piece.TOM_2, Piece.TOM_3, Piece.TOM_4)
 
 # Files are cut hard at the onset; this fade keeps the cut from clicking.
 _FADE_IN_S = 0.0003
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where one microphone's recording of one hit lies."""
-
-    path: Path
-    file_channel: int
-
-
-def read_kit(folder: Path, *, max_hits: int | None = None) -> Kit:
+def read_kit(folder: Path, *, rate_hz: int | None = None, max_hits: int | None = None) -> Kit:
     """Load a DrumGizmo kit with all its recordings.
 
     Args:
-        folder: Folder of the kit's ``drumkit.xml``, or that file itself.
+        folder: Folder of the kit, or its kit file.
+        rate_hz: Sample rate in Hz to bring the recordings to; None keeps the kit's own.
         max_hits: Load at most this many hits an instrument, spread over its loudness range.
 
     Returns:
-        The kit, every recording at the kit's sample rate with a 0.3 ms fade at its start.
+        The kit, every recording at one sample rate with a 0.3 ms fade at its start.
 
     Raises:
         CorpusError: If a file is missing, is not what the format says, or points outside.
     """
-    kit_file = folder if folder.is_file() else folder / "drumkit.xml"
-    root = kit_file.parent
+    kit_file = find_kit_file(folder)
     tree = _parse(kit_file)
-    rate_hz = _rate_hz(tree, kit_file)
-    note_map = _read_midimap(root / "midimap.xml")
-    nodes = tree.findall("./instruments/instrument")
-    if not nodes:
-        raise CorpusError(f"{kit_file} lists no instruments")
-    mains = {_attribute(node, "name", kit_file): _main_channels(node) for node in nodes}
-    pieces = _pieces(mains, note_map)
-    instruments = {}
-    for node in nodes:
-        name = _attribute(node, "name", kit_file)
-        if name not in pieces:
-            continue
-        path = _inside(root, root / _attribute(node, "file", kit_file), kit_file)
-        channel_map = {
-            _attribute(entry, "in", kit_file): _attribute(entry, "out", kit_file)
-            for entry in node.findall("channelmap")
-        }
-        hits = _read_hits(path, channel_map, rate_hz=rate_hz, max_hits=max_hits)
-        instruments[name] = Instrument(name, pieces[name], hits, mains[name])
-    channels = tuple(
-        _attribute(node, "name", kit_file) for node in tree.findall("./channels/channel")
-    )
+    nodes = _instrument_nodes(tree, kit_file)
+    channels = _channels(tree, kit_file)
+    midimap = _read_midimap(_find_midimap(kit_file.parent))
+    pieces = pieces_of(nodes, midimap)
+    reader = _InstrumentReader(kit_file, channels, rate_hz or _rate_hz(tree, kit_file), max_hits)
+    hits = {name: reader.hits(node) for name, node in nodes.items() if name in pieces}
+    mains = {
+        name: _main_channels(nodes[name], channels)
+        or likely_main_channels(pieces[name], hits[name], channels)
+        for name in hits
+    }
+    pieces = toms_in_order(pieces, mains, midimap)
     return Kit(
-        name=re.sub(r"[^A-Za-z0-9_-]+", "-", tree.get("name") or root.name),
-        rate_hz=rate_hz,
+        name=_kit_name(tree, kit_file),
+        rate_hz=reader.rate_hz,
         channels=channels,
-        instruments=instruments,
-        note_map={note: name for note, name in note_map.items() if name in instruments},
-        licence=_licence(root),
-        chokes=_chokes(instruments),
+        instruments={
+            name: Instrument(name, pieces[name], hits[name], mains[name]) for name in hits
+        },
+        note_map=with_stand_ins({note: name for note, name in midimap.items() if name in hits}),
+        licence=_licence(kit_file.parent, tree),
+        chokes=_chokes(nodes, pieces),
+        notices=(*_left_out(nodes, pieces), *reader.notices),
     )
+
+
+def find_kit_file(folder: Path) -> Path:
+    """The kit file of a folder: ``drumkit.xml``, or the one XML file that describes a kit.
+
+    Raises:
+        CorpusError: If there is none, or if there are several.
+    """
+    if folder.is_file():
+        return folder
+    usual = folder / "drumkit.xml"
+    if usual.is_file():
+        return usual
+    if not folder.is_dir():
+        raise CorpusError(f"{folder} does not exist; give the folder of a DrumGizmo kit")
+    found = _files_with_root(folder, "drumkit")
+    if not found:
+        raise CorpusError(
+            f"{folder} holds no kit file (drumkit.xml); give the folder of a DrumGizmo kit"
+        )
+    if len(found) > 1:
+        files = ", ".join(path.name for path in found)
+        raise CorpusError(f"{folder} holds several kits ({files}); give one of these files")
+    return found[0]
+
+
+def _find_midimap(root: Path) -> Path:
+    """The note map: ``midimap.xml``, or of several other ones that with the most notes."""
+    usual = root / "midimap.xml"
+    found = [usual] if usual.is_file() else _files_with_root(root, "midimap")
+    if not found:
+        raise CorpusError(f"{root} holds no note map (midimap.xml); is this a complete kit?")
+    return max(found, key=lambda path: len(_parse(path).findall("map")))
+
+
+def _files_with_root(folder: Path, tag: str) -> list[Path]:
+    found = []
+    for path in sorted(folder.glob("*.xml")):
+        try:
+            if _parse(path).tag == tag:
+                found.append(path)
+        except CorpusError:
+            continue  # Some other file that is no XML at all is no business of ours.
+    return found
 
 
 def _parse(path: Path) -> ElementTree.Element:
@@ -109,7 +123,7 @@ def _parse(path: Path) -> ElementTree.Element:
         return ElementTree.parse(path).getroot()
     except FileNotFoundError:
         raise CorpusError(f"{path} does not exist; is this a complete DrumGizmo kit?") from None
-    except (ElementTree.ParseError, OSError) as error:
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise CorpusError(f"{path} cannot be read as XML ({error})") from None
 
 
@@ -117,6 +131,22 @@ def _attribute(node: ElementTree.Element, name: str, where: Path) -> str:
     value = node.get(name)
     if not value:
         raise CorpusError(f"{where}: a <{node.tag}> has no {name}")
+    return value
+
+
+def _number(node: ElementTree.Element, name: str, where: Path, *, default: float | None) -> float:
+    """A finite number in an attribute; without a default it has to be there."""
+    text = node.get(name)
+    if text is None and default is not None:
+        return default
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise CorpusError(
+            f"{where}: {node.tag} {node.get('name', '')} has {name}={text!r}; expected a number"
+        )
     return value
 
 
@@ -130,124 +160,211 @@ def _rate_hz(tree: ElementTree.Element, kit_file: Path) -> int:
     text = tree.get("samplerate") or tree.findtext("./metadata/samplerate") or "44100"
     try:
         rate_hz = int(float(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         rate_hz = 0
     if not 8000 <= rate_hz <= 384000:
         raise CorpusError(f"{kit_file} states a sample rate of {text!r}; expected 8000 to 384000")
     return rate_hz
 
 
+def _instrument_nodes(tree: ElementTree.Element, kit_file: Path) -> dict[str, ElementTree.Element]:
+    nodes = tree.findall("./instruments/instrument")
+    if not nodes:
+        raise CorpusError(f"{kit_file} lists no instruments; expected <instrument> entries")
+    named = {_attribute(node, "name", kit_file): node for node in nodes}
+    if len(named) < len(nodes):
+        raise CorpusError(f"{kit_file} lists two instruments of one name; names tell them apart")
+    return named
+
+
+def _channels(tree: ElementTree.Element, kit_file: Path) -> tuple[str, ...]:
+    nodes = tree.findall("./channels/channel")
+    if not nodes:
+        raise CorpusError(f"{kit_file} lists no microphones; expected <channel> entries")
+    return tuple(_attribute(node, "name", kit_file) for node in nodes)
+
+
+def _kit_name(tree: ElementTree.Element, kit_file: Path) -> str:
+    title = tree.get("name") or tree.findtext("./metadata/title") or kit_file.parent.name
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or "kit"
+
+
 def _read_midimap(path: Path) -> dict[int, str]:
     notes = {}
     for entry in _parse(path).findall("map"):
         note = _attribute(entry, "note", path)
-        if not note.isdigit() or int(note) > 127:
+        if not note.isdecimal() or int(note) > 127:
             raise CorpusError(f"{path} maps note {note!r}; notes are 0 to 127")
         notes[int(note)] = _attribute(entry, "instr", path)
     return notes
 
 
-def _main_channels(node: ElementTree.Element) -> tuple[str, ...]:
+def _main_channels(node: ElementTree.Element, channels: Sequence[str]) -> tuple[str, ...]:
     entries = [e for e in node.findall("channelmap") if e.get("main") in ("true", "1")]
-    return tuple(sorted({entry.get("out", "") for entry in entries}))
+    return tuple(sorted({entry.get("out", "") for entry in entries} & set(channels)))
 
 
-def _pieces(mains: Mapping[str, tuple[str, ...]], note_map: Mapping[int, str]) -> dict[str, Piece]:
-    """Piece of every instrument: by its notes, else by its name; toms in order of their mics."""
-    by_instrument: dict[str, Piece] = {}
-    for note, name in sorted(note_map.items()):
-        if note in PIECE_OF_NOTE and name in mains:
-            by_instrument.setdefault(name, PIECE_OF_NOTE[note])
-    for name in mains:
-        if name not in by_instrument:
-            for pattern, piece in _NAME_PIECES:
-                if re.search(pattern, name, re.IGNORECASE):
-                    by_instrument[name] = piece
-                    break
-    tom_mics = sorted({mains[name] for name, piece in by_instrument.items() if piece in _TOMS})
-    for name, piece in by_instrument.items():
-        if piece in _TOMS:
-            by_instrument[name] = _TOMS[min(tom_mics.index(mains[name]), len(_TOMS) - 1)]
-    return by_instrument
+@dataclass(frozen=True)
+class _Source:
+    """Where one microphone's recording of one hit lies."""
+
+    path: Path
+    file_channel: int
 
 
-def _read_hits(
-    path: Path, channel_map: Mapping[str, str], *, rate_hz: int, max_hits: int | None
-) -> tuple[Hit, ...]:
-    tree = _parse(path)
-    powers = _velocity_group_powers(tree)
-    listed: list[tuple[float, dict[str, _Source]]] = []
-    for order, sample in enumerate(tree.findall("./samples/sample")):
-        name = _attribute(sample, "name", path)
-        text = sample.get("power")
-        try:
-            power = float(text) if text is not None else powers.get(name, float(order + 1))
-        except ValueError:
-            raise CorpusError(f"{path}: sample {name} has power {text!r}, not a number") from None
-        sources = {}
+class _InstrumentReader:
+    """Reads the instruments of one kit and gathers what a person should know about them."""
+
+    def __init__(
+        self, kit_file: Path, channels: tuple[str, ...], rate_hz: int, max_hits: int | None
+    ) -> None:
+        self.rate_hz = rate_hz
+        self.notices: list[str] = []
+        self._kit_file = kit_file
+        self._channels = frozenset(channels)
+        self._max_hits = max_hits
+
+    def hits(self, node: ElementTree.Element) -> tuple[Hit, ...]:
+        """Load the hits of an instrument of the kit file, softest first."""
+        root = self._kit_file.parent
+        path = _inside(root, root / _attribute(node, "file", self._kit_file), self._kit_file)
+        tree = _parse(path)
+        samples = tree.findall("./samples/sample")
+        powers = _sample_powers(tree, samples, path)
+        if not powers:
+            raise CorpusError(f"{path} lists no samples that can be played")
+        listed = [sample for sample in samples if _attribute(sample, "name", path) in powers]
+        listed.sort(key=lambda sample: powers[sample.get("name", "")])
+        if self._max_hits is not None and len(listed) > self._max_hits:
+            chosen = np.linspace(0, len(listed) - 1, self._max_hits).round().astype(int)
+            listed = [listed[i] for i in chosen]
+        channel_map = {
+            _attribute(entry, "in", self._kit_file): _attribute(entry, "out", self._kit_file)
+            for entry in node.findall("channelmap")
+        }
+        return tuple(
+            Hit(
+                power=powers[sample.get("name", "")],
+                channels=self._recordings(sample, channel_map, path),
+                is_normalised=sample.get("normalized") == "true",
+            )
+            for sample in listed
+        )
+
+    def _recordings(
+        self, sample: ElementTree.Element, channel_map: Mapping[str, str], path: Path
+    ) -> dict[str, FloatArray]:
+        recordings = {}
+        opened: dict[Path, FloatArray] = {}
         for entry in sample.findall("audiofile"):
-            channel = _attribute(entry, "channel", path)
-            file = _inside(path.parent, path.parent / _attribute(entry, "file", path), path)
-            sources[channel_map.get(channel, channel)] = _Source(
-                file, int(entry.get("filechannel") or 1) - 1
-            )
-        listed.append((power, sources))
-    if not listed:
-        raise CorpusError(f"{path} lists no samples")
-    listed.sort(key=lambda entry: entry[0])
-    if max_hits is not None and len(listed) > max_hits:
-        chosen = np.linspace(0, len(listed) - 1, max_hits).round().astype(int)
-        listed = [listed[i] for i in chosen]
-    return tuple(_load_hit(power, sources, rate_hz) for power, sources in listed)
+            own_name = _attribute(entry, "channel", path)
+            channel = channel_map.get(own_name, own_name)
+            source = _source(entry, path)
+            if channel not in self._channels:
+                self._notice(f"{path}: the kit has no channel {channel!r}; its files are left out")
+                continue
+            # A multichannel file is asked for once per channel.
+            if source.path not in opened:
+                opened[source.path] = _read_recording(source.path, self.rate_hz)
+            recordings[channel] = _channel_of(opened[source.path], source, self.rate_hz)
+        return recordings
+
+    def _notice(self, line: str) -> None:
+        if line not in self.notices:
+            self.notices.append(line)
 
 
-def _velocity_group_powers(tree: ElementTree.Element) -> dict[str, float]:
+def _sample_powers(
+    tree: ElementTree.Element, samples: Sequence[ElementTree.Element], path: Path
+) -> dict[str, float]:
+    """Name of a sample -> its power, of all samples that can sound."""
+    grouped = _velocity_group_powers(tree, path)
+    names = [_attribute(sample, "name", path) for sample in samples]
+    if len(set(names)) < len(names):
+        raise CorpusError(f"{path} has two samples of one name; names tell them apart")
+    if missing := sorted(set(grouped) - set(names)):
+        raise CorpusError(f"{path} plays a sample {missing[0]!r} that it does not list")
+    powers = {}
+    for order, (name, sample) in enumerate(zip(names, samples, strict=True), start=1):
+        if sample.get("power") is not None:
+            powers[name] = _number(sample, "power", path, default=None)
+        elif name in grouped or not grouped:
+            # A version 1 sample that is in no velocity group is never played.
+            powers[name] = grouped.get(name, float(order))
+    return powers
+
+
+def _velocity_group_powers(tree: ElementTree.Element, path: Path) -> dict[str, float]:
     """Version 1 kits: the middle of a sample's velocity group, as a power."""
-    totals: dict[str, list[float]] = defaultdict(list)
+    middles: dict[str, list[float]] = defaultdict(list)
     for group in tree.findall("./velocities/velocity"):
-        lower, upper = float(group.get("lower") or 0), float(group.get("upper") or 127)
+        lower = _number(group, "lower", path, default=0.0)
+        upper = _number(group, "upper", path, default=1.0)
         for reference in group.findall("sampleref"):
-            totals[reference.get("name", "")].append((lower + upper) / 2)
-    return {name: sum(values) / len(values) for name, values in totals.items()}
+            middles[_attribute(reference, "name", path)].append((lower + upper) / 2)
+    return {name: sum(values) / len(values) for name, values in middles.items()}
 
 
-def _load_hit(power: float, sources: Mapping[str, _Source], rate_hz: int) -> Hit:
-    channels = {}
-    for channel, source in sources.items():
-        recording = _read_recording(source.path, rate_hz)
-        if source.file_channel >= recording.shape[0]:
-            raise CorpusError(
-                f"{source.path} has {recording.shape[0]} channels, but the kit asks for channel "
-                f"{source.file_channel + 1}"
-            )
-        channels[channel] = _fade_in(recording[source.file_channel], rate_hz)
-    return Hit(power, channels)
+def _source(entry: ElementTree.Element, path: Path) -> _Source:
+    file = _inside(path.parent, path.parent / _attribute(entry, "file", path), path)
+    number = entry.get("filechannel") or "1"
+    if not number.isdecimal() or int(number) < 1:
+        raise CorpusError(f"{path}: {file.name} has filechannel={number!r}; they count from 1")
+    return _Source(file, int(number) - 1)
 
 
-@lru_cache(maxsize=2)
 def _read_recording(path: Path, rate_hz: int) -> FloatArray:
-    # Multichannel files are asked for once per channel in a row, hence the small cache.
     try:
         return audio.read(path, rate_hz=rate_hz).samples
     except AudioFileError as error:
         raise CorpusError(f"kit file missing or damaged: {error}") from None
 
 
-def _fade_in(samples: FloatArray, rate_hz: int) -> FloatArray:
-    n_fade = min(len(samples), max(1, round(_FADE_IN_S * rate_hz)))
-    faded = samples.copy()
+def _channel_of(recording: FloatArray, source: _Source, rate_hz: int) -> FloatArray:
+    if source.file_channel >= recording.shape[0]:
+        raise CorpusError(
+            f"{source.path} has {recording.shape[0]} channels, but the kit asks for channel "
+            f"{source.file_channel + 1}"
+        )
+    faded = recording[source.file_channel].copy()
+    n_fade = min(len(faded), max(1, round(_FADE_IN_S * rate_hz)))
     faded[:n_fade] *= np.linspace(0.0, 1.0, n_fade, endpoint=False, dtype=np.float32)
     return faded
 
 
-def _chokes(instruments: Mapping[str, Instrument]) -> dict[str, tuple[str, ...]]:
-    """Closed and pedal hi-hats stop the more open ones."""
-    hats = [name for name, i in instruments.items() if i.piece is Piece.HIHAT]
-    ringing = tuple(name for name in hats if re.search("open", name, re.IGNORECASE))
-    return {name: ringing for name in hats if name not in ringing and ringing}
+def _chokes(
+    nodes: Mapping[str, ElementTree.Element], pieces: Mapping[str, Piece]
+) -> dict[str, tuple[str, ...]]:
+    """What the kit states; the usual rule for the hi-hat where it states nothing of it."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    stated: dict[str, list[str]] = defaultdict(list)
+    for name, node in nodes.items():
+        if group := node.get("group"):
+            groups[group].append(name)
+        stopped = [choke.get("instrument", "") for choke in node.findall("./chokes/choke")]
+        if stopped:
+            stated[name] += stopped
+    for members in groups.values():
+        for name in members:
+            stated[name] += [other for other in members if other != name]
+    chokes = {
+        name: tuple(dict.fromkeys(other for other in others if other in pieces))
+        for name, others in stated.items()
+        if name in pieces
+    }
+    if not any(pieces[name] is Piece.HIHAT for name in chokes):
+        chokes |= hihat_chokes(pieces)
+    return {name: others for name, others in chokes.items() if others}
 
 
-def _licence(root: Path) -> str:
+def _left_out(names: Iterable[str], pieces: Mapping[str, Piece]) -> tuple[str, ...]:
+    missing = [name for name in names if name not in pieces]
+    if not missing:
+        return ()
+    return (f"no drum or cymbal that we know of, left out: {', '.join(missing)}",)
+
+
+def _licence(root: Path, tree: ElementTree.Element) -> str:
     for name in ("LICENSE.txt", "LICENSE", "COPYING"):
         path = root / name
         if path.is_file():
@@ -257,4 +374,5 @@ def _licence(root: Path) -> str:
                 if found := re.search(pattern, text):
                     return found.group(0)
             return f"see {name} of the kit"
-    return "unstated"
+    stated = " ".join((tree.findtext("./metadata/license") or "").split())
+    return stated[:80] or "unstated"

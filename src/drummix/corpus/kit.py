@@ -29,6 +29,10 @@ class Piece(StrEnum):
     CRASH = "crash"
 
 
+TOMS = (Piece.TOM_1, Piece.TOM_2, Piece.TOM_3, Piece.TOM_4)
+"""The toms, highest first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Hit:
     """One recorded stroke, heard by several microphones from the same instant.
@@ -37,10 +41,13 @@ class Hit:
         power: Loudness order of the hit within its instrument (any positive scale).
         channels: Microphone channel name -> mono samples (N,), lengths may differ;
             a channel that is absent heard nothing.
+        is_normalised: Whether the recording was brought to full level, so that the loudness of
+            a stroke has to be made by its velocity.
     """
 
     power: float
     channels: Mapping[str, FloatArray]
+    is_normalised: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +80,7 @@ class Kit:
         licence: Licence of the samples, for manifests.
         chokes: Instrument name -> names of instruments whose ringing it stops
             (pedal and closed hi-hat stop the open one).
+        notices: What a person should know about how the kit was read, one line each.
     """
 
     name: str
@@ -82,3 +90,4 @@ class Kit:
     note_map: Mapping[int, str]
     licence: str
     chokes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
