@@ -15,7 +15,7 @@ import numpy as np
 
 from drummix.corpus.groove import PerformedHit
 from drummix.corpus.kit import FloatArray, Hit, Instrument, Kit, Piece
-from drummix.errors import CorpusError
+from drummix.errors import CorpusError, SettingError
 
 HitPool = Literal["train", "test", "all"]
 
@@ -25,6 +25,9 @@ _HELD_OUT_AT = 2
 
 # How fast a closing hi-hat stops the open one.
 _CHOKE_S = 0.04
+
+# What still rings at the end of a rendering is faded out over this time.
+_FADE_OUT_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -99,29 +102,42 @@ def render_performance(
 
     Raises:
         CorpusError: If no stroke of the performance has an instrument in the kit.
+        SettingError: If the lead or the tail is out of range.
     """
+    if not (lead_s >= 0.0 and tail_s > 0.0):
+        raise SettingError(f"lead of {lead_s} s, tail of {tail_s} s; give 0 or more, more than 0")
     hits = _choose_recordings(kit, performance, rng=rng, pool=pool, lead_s=lead_s)
     if not hits:
         notes = sorted({hit.note for hit in performance})
         raise CorpusError(f"kit {kit.name} has no instrument for any of the notes {notes}")
     n_samples = round((hits[-1].time_s + tail_s) * kit.rate_hz)
+    microphones, clean = _play(kit, hits, n_samples)
+    tracks = [*microphones.values(), *clean.values()]
+    _fade_out(tracks, min(n_samples, round(_FADE_OUT_S * kit.rate_hz)))
+    unplayed = {hit.note for hit in performance if hit.note not in kit.note_map}
+    return Rendering(kit.rate_hz, microphones, clean, tuple(hits), tuple(sorted(unplayed)))
+
+
+def _play(
+    kit: Kit, hits: Sequence[RenderedHit], n_samples: int
+) -> tuple[dict[str, FloatArray], dict[Piece, FloatArray]]:
+    """All microphones, and each piece in its close microphones without bleed."""
     microphones = {name: np.zeros(n_samples, np.float32) for name in kit.channels}
-    pieces = {kit.instruments[hit.instrument].piece for hit in hits}
+    pieces = {hit.piece for hit in hits}
     clean = {piece: np.zeros(n_samples, np.float32) for piece in sorted(pieces)}
-    ends = _choke_times(kit, hits)
-    for hit, end_s in zip(hits, ends, strict=True):
+    for hit, end_s in zip(hits, _choke_times(kit, hits), strict=True):
         instrument = kit.instruments[hit.instrument]
+        recorded = instrument.hits[hit.sample]
         start = round(hit.time_s * kit.rate_hz)
         n_open = None if end_s is None else max(1, round(end_s * kit.rate_hz) - start)
-        for channel, recording in instrument.hits[hit.sample].channels.items():
+        for channel, recording in recorded.channels.items():
             sounding = _choked(recording, n_open, kit.rate_hz)
+            if recorded.is_normalised:
+                sounding = sounding * np.float32(hit.velocity / 127)
             _add(microphones[channel], sounding, start)
             if channel in instrument.main_channels:
                 _add(clean[hit.piece], sounding, start)
-    tracks = [*microphones.values(), *clean.values()]
-    _fade_out(tracks, min(n_samples, round(0.3 * kit.rate_hz)))
-    unplayed = {hit.note for hit in performance if hit.note not in kit.note_map}
-    return Rendering(kit.rate_hz, microphones, clean, tuple(hits), tuple(sorted(unplayed)))
+    return microphones, clean
 
 
 def pool_indices(n_hits: int, pool: HitPool) -> list[int]:
