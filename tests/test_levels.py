@@ -92,6 +92,13 @@ def test_quiet_part_10_lu_below_is_gated_out():
     assert integrated_lufs(np.concatenate(parts, axis=1), rate_hz) == pytest.approx(-23.0, abs=0.1)
 
 
+@pytest.mark.parametrize(("peak_db", "is_heard"), [(-66.0, True), (-68.0, False)])
+def test_what_lies_below_minus_70_lufs_has_no_loudness(peak_db, is_heard):
+    # A mono tone reads 3.01 below its peak.
+    samples = sine(997.0, 48_000, peak_db=peak_db)
+    assert np.isfinite(integrated_lufs(samples, 48_000)) == is_heard
+
+
 def test_less_than_one_gating_block_has_no_loudness():
     samples = sine(997.0, 48_000, duration_s=0.399)
     assert integrated_lufs(samples, 48_000) == -np.inf
@@ -129,15 +136,30 @@ def test_meter_may_be_read_on_the_way_and_goes_on():
 
 
 @pytest.mark.parametrize("n_samples", [5_000, 20_000])
-def test_true_peak_at_the_very_end_of_a_stream_is_found(n_samples):
+@pytest.mark.parametrize("n_before_end", [40, 400, 900])
+def test_true_peak_near_the_end_of_a_stream_is_found(n_samples, n_before_end):
     # The oversampler still holds the last samples back when the meter is read.
     samples = np.zeros((1, n_samples), dtype=np.float32)
-    samples[0, -40:-38] = 0.9
+    samples[0, -n_before_end : -n_before_end + 2] = 0.9
     meter = LoudnessMeter(48_000, 1)
     for start in range(0, n_samples, 1_000):
         meter.add(samples[:, start : start + 1_000])
     assert meter.true_peak_dbtp() == pytest.approx(true_peak_dbtp(samples, 48_000), abs=1e-4)
     assert meter.true_peak_dbtp() > gain_to_db(0.9) + 1.0
+
+
+def test_true_peak_of_a_steady_level_has_no_overshoot_from_the_meter_itself():
+    level = np.minimum(1.0, np.minimum(np.arange(30_000), np.arange(30_000)[::-1]) / 2_000)
+    samples = (0.5 * level)[np.newaxis].astype(np.float32)
+    meter = LoudnessMeter(48_000, 1)
+    meter.add(samples[:, :20_000])
+    assert true_peak_dbtp(samples, 48_000) == pytest.approx(gain_to_db(0.5), abs=0.01)
+    meter.add(samples[:, 20_000:])
+    assert meter.true_peak_dbtp() == pytest.approx(gain_to_db(0.5), abs=0.01)
+    still_on = LoudnessMeter(48_000, 1)
+    still_on.add(samples)
+    still_on.add(samples[:, ::-1][:, :1])
+    assert still_on.true_peak_dbtp() == pytest.approx(gain_to_db(0.5), abs=0.01)
 
 
 @pytest.mark.parametrize("rate_hz", RATES_HZ)

@@ -108,7 +108,7 @@ STEREO_NAMES = {
 
 UNKNOWN_NAMES = [
     "Audio 1_03", "Track 5", "foo", "03", "final take", "Kick Snare", "Kick+Bass", "HH Ride",
-    "Gtr Room", "Fu drum machine", "Sub Culture", "Game Over", "K", "SPD",
+    "Gtr Room", "Fu drum machine", "Sub Culture", "Game Over", "K", "SPD", "Rover", "Lover",
 ]  # fmt: skip
 
 
@@ -194,11 +194,59 @@ def test_paper_roles_are_the_eight_of_the_paper_in_its_order():
         (["Tom 1 take 2", "Tom 2 take 2"], "tom_mid tom_low"),
         (["Tom alto", "Tom medium", "Tom basse"], "tom_mid tom_mid_low tom_low"),
         (["Low Mid Tom", "Hi Mid Tom"], "tom_low tom_mid"),
+        (["Mid Tom", "Low Mid Tom", "Low Tom"], "tom_mid tom_mid_low tom_low"),
+        (["Hi Tom", "Hi Mid Tom", "Mid Tom"], "tom_mid tom_mid_low tom_low"),
     ],
 )
 def test_toms_take_their_slots_from_high_to_low(toms, expected):
     roles = roles_together("Kick", *toms, "OH")
     assert " ".join(roles[tom] for tom in toms) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            "01_KickIn 02_KickOut 03_SnareUp 04_SnareDown 05_HiHat 06_Tom1 07_Tom2 08_DrumsRoom1 "
+            "09_DrumsRoom2 10_OverheadsL 11_OverheadsR",
+            "kick kick_out snare snare_bottom hihat tom_mid tom_low room_left room_right "
+            "overhead_left overhead_right",
+        ),
+        (
+            "Kick-In_01-01 SN-Top_03-02 Hat_02 Rack_01 Floor_01 OH.L OH.R Rm.L Rm.R Print_01 "
+            "Crush_02",
+            "kick snare hihat tom_mid tom_low overhead_left overhead_right room_left room_right "
+            "other room_mono",
+        ),
+        (
+            "01-BD-230405_1830 02-SN-230405_1830 03-HH-230405_1830 04-T1-230405_1830 "
+            "05-T2-230405_1830 06-FT-230405_1830 07-OHL-230405_1830 08-OHR-230405_1830",
+            "kick snare hihat tom_mid tom_mid_low tom_low overhead_left overhead_right",
+        ),
+        (
+            "Tr01_Kick Tr02_Snare Tr03_Tom1 Tr04_Tom2 Tr05_Tom3 Tr06_OH_1 Tr07_OH_2",
+            "kick snare tom_mid tom_mid_low tom_low overhead_left overhead_right",
+        ),
+        (
+            "KICK SNARE TOM1 TOM2 TOM3 HH CRASH1 CRASH2 RIDE",
+            "kick snare tom_mid tom_mid_low tom_low hihat crash crash ride",
+        ),
+        (
+            "Kick#01 Snare_Top#02 Racktom_1 Racktom_2 Floortom Overhead Amb_Mid Amb_Far",
+            "kick snare tom_mid tom_mid_low tom_low overhead_mono room_mono room_mono",
+        ),
+        (
+            "Kdrum_back Kdrum_front Hihat OHLeft OHRight Snare_bottom Snare_top Tom1 Tom2 Tom3 "
+            "Amb_left Amb_right",
+            "kick kick_out hihat overhead_left overhead_right snare_bottom snare tom_mid "
+            "tom_mid_low tom_low room_left room_right",
+        ),
+    ],
+    ids=["multitrack", "tape names", "dated takes", "numbered tracks", "pads", "samplers", "kit"],
+)
+def test_whole_session_is_understood_without_a_question(names, expected):
+    roles = roles_together(*names.split())
+    assert " ".join(roles[name] for name in names.split()) == expected
 
 
 def test_order_of_the_files_does_not_change_the_toms():

@@ -123,6 +123,14 @@ def test_short_file_is_padded_with_zeros_and_a_notice(folder):
     assert session.notices == ('padded with silence to 0.100 s: "Kick.wav" (0.025 s)',)
 
 
+def test_sample_that_resampling_rounds_away_is_no_reason_for_a_notice(folder):
+    put(folder, "Kick.wav", "Snare.wav")
+    put(folder, "HH.wav", rate_hz=44_100, n_samples=4_409)
+    assert [notice.split(":")[0] for notice in open_session(folder).notices] == [
+        "resampled to 48000 Hz"
+    ]
+
+
 @pytest.mark.parametrize(
     ("rates_hz", "expected_hz"),
     [

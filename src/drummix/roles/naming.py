@@ -341,17 +341,19 @@ def _is_contradiction(rule: Rule, words: frozenset[str]) -> bool:
 
 
 def _numbers(tokens: list[Token]) -> tuple[int | None, int | None]:
-    """Index and size in inches; a number behind "take" and the like is neither."""
+    """Index and size in inches; a number behind "take" or before the drum's name is neither."""
     number: int | None = None
     size_in: int | None = None
+    is_named = False
     for before, token in zip([Token(""), *tokens], tokens, strict=False):
+        is_named = is_named or token.text == "t" or not set(token.words) <= {"noise", "take"}
         if (size := re.fullmatch(r"(\d+)inch", token.text)) is not None:
             size_in = size_in or int(size[1])
-        elif "take" in before.words or number is not None:
+        elif "take" in before.words or number is not None or not is_named:
             continue
         elif token.is_number and int(token.text) <= 20:
             number = int(token.text)
-        elif token.text in _LETTER_NUMBERS and before.text:
+        elif token.text in _LETTER_NUMBERS:
             number = _LETTER_NUMBERS[token.text]
     if size_in is None and number in TOM_SIZES_IN and number is not None and number >= 8:
         size_in, number = number, None
