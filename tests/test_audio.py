@@ -244,6 +244,27 @@ def test_other_containers_that_are_cut_off_are_found(tmp_path, suffix):
     assert_one_line_naming(caught.value, path)
 
 
+@pytest.mark.parametrize("share_left", [0.3, 0.6, 0.99])
+def test_ogg_that_is_cut_off_anywhere_is_found(tmp_path, share_left):
+    path = tmp_path / "a.ogg"
+    write(path, Audio(noise(n_samples=144_000, peak=0.5), 48_000))
+    assert read(path).n_samples == 144_000
+    content = path.read_bytes()
+    path.write_bytes(content[: round(share_left * len(content))])
+    with pytest.raises(AudioFileError, match="cut off") as caught:
+        read(path)
+    assert_one_line_naming(caught.value, path)
+
+
+def test_mp3_that_is_cut_off_is_found_while_reading(tmp_path):
+    path = tmp_path / "a.mp3"
+    write(path, Audio(noise(n_samples=144_000, peak=0.5), 48_000))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioFileError, match="cut off") as caught:
+        read(path)
+    assert_one_line_naming(caught.value, path)
+
+
 def test_cut_off_wav_is_found_behind_a_chunk_of_odd_length(tmp_path):
     path = tmp_path / "a.wav"
     write(path, Audio(noise(), 48_000))

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from drummix.audio.container import missing_bytes
+from drummix.audio.container import lacks_last_ogg_page, missing_bytes
 from drummix.audio.samples import (
     RESAMPLING_QUALITY,
     Audio,
@@ -193,6 +193,8 @@ def _open_for_reading(path: Path) -> soundfile.SoundFile:
         if size_bytes == 0:
             raise AudioFileError(f"{path} is empty (0 bytes); copy or export it again")
         n_missing, n_promised = missing_bytes(path)
+        if lacks_last_ogg_page(path):
+            raise AudioFileError(f"{path} is cut off: its end is missing; copy or export it again")
         file = soundfile.SoundFile(path)
     except OSError as error:
         raise AudioFileError(f"{path} cannot be read: {error.strerror or error}") from error
