@@ -226,6 +226,20 @@ def test_another_run_in_the_same_folder_is_refused(corpus, tmp_path):
         train(settings_for(corpus, tmp_path / "run", seed=9))
 
 
+def test_a_finished_run_can_be_made_longer(corpus, tmp_path):
+    short = StageSettings(learning_rate=1e-2, max_epochs=2)
+    train(settings_for(corpus, tmp_path / "run", main=short))
+    lines: list[str] = []
+    longer = StageSettings(learning_rate=1e-2, max_epochs=4)
+    folder = train(settings_for(corpus, tmp_path / "run", main=longer), report=lines.append)
+    # Two epochs were there already; the fine-tuning epoch is trained again from the new best.
+    assert [line.split(",")[0] for line in lines if "main" in line] == [
+        "main: epoch 3",
+        "main: epoch 4",
+    ]
+    assert load_model(folder).card["training"]["stages"]["main"]["steps"] == 20
+
+
 def test_training_starts_from_given_weights(corpus, tmp_path):
     folder = train(settings_for(corpus, tmp_path / "first"))
     frozen = StageSettings(learning_rate=1e-9, max_epochs=1)
@@ -311,6 +325,7 @@ bottleneck_frames = 60
 workers = 0
 [main]
 learning_rate = 1e-2
+decay = "cosine"
 max_epochs = 6
 [finetune]
 max_epochs = 0

@@ -38,7 +38,7 @@ def export_model(
     """
     tensors = {name: value.detach().numpy() for name, value in network.state_dict().items()}
     card = {
-        "system": "waveunet",
+        "system": f"waveunet-{settings.target}",
         "target": settings.target,
         "architecture": settings.network.to_mapping(),
         "roles": [str(role) for role in PAPER_ROLES],

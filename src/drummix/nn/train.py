@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ from drummix.nn.export import export_model
 from drummix.nn.wave_unet import WaveUNet
 
 RATE_HZ = 44100
+FINISHED_NAME = "finished.json"
 _WARM_UP_STEPS = 50
 _LAST_SHARE = 0.01
 
@@ -211,6 +213,9 @@ def train(
     network = WaveUNet(settings.network)
     if settings.init_from:
         _load_weights(network, settings)
+    if not _is_finished(output / "main", settings.main):
+        # An earlier fine-tuning started from other weights than those to come.
+        shutil.rmtree(output / "finetune", ignore_errors=True)
     for name, stage in (("main", settings.main), ("finetune", settings.finetune)):
         if stage.max_epochs:
             module = MixTraining(network, stage, n_steps=stage.max_epochs * settings.epoch_steps)
@@ -221,12 +226,11 @@ def train(
 
 def _run_stage(folder: Path, module: MixTraining, clips: _Clips, reporter: _Reporter) -> None:
     """Run or finish one stage and leave its best weights in the network."""
-    finished = folder / "finished.json"
     best = ModelCheckpoint(
         folder, "best", monitor="validation_l1", save_last=True, enable_version_counter=False
     )
     stage = module.stage
-    if not finished.is_file():
+    if not _is_finished(folder, stage):
         trainer = lightning.Trainer(
             max_epochs=stage.max_epochs,
             callbacks=[EarlyStopping("validation_l1", patience=stage.patience), best, reporter],
@@ -246,25 +250,50 @@ def _run_stage(folder: Path, module: MixTraining, clips: _Clips, reporter: _Repo
         summary = {
             "steps": trainer.global_step,
             "epochs": trainer.current_epoch,
+            "max_epochs": stage.max_epochs,
             "best_validation_l1": float(best.best_model_score or math.nan),
         }
-        with atomic_path(finished) as temporary:
+        with atomic_path(folder / FINISHED_NAME) as temporary:
             temporary.write_text(json.dumps(summary), encoding="utf-8")
     checkpoint = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
 
 
+def _is_finished(folder: Path, stage: StageSettings) -> bool:
+    """Whether a stage ended early, or had at least the epochs it may have now."""
+    path = folder / FINISHED_NAME
+    if not path.is_file():
+        return False
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return bool(record["epochs"] < record["max_epochs"] or record["max_epochs"] >= stage.max_epochs)
+
+
 def _claim_output(settings: TrainSettings, output: Path) -> None:
+    """Note the settings in the folder, or check that a run with the same ones goes on there.
+
+    How long a stage lasts may change between stops: a run can be made longer or shorter.
+    """
     output.mkdir(parents=True, exist_ok=True)
     path = output / "settings.json"
     text = json.dumps(settings.to_mapping(), indent=1)
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
-        raise TrainingError(
-            f"{output} holds a training with other settings (see its settings.json); "
-            "give another output folder"
-        )
+    if path.is_file():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if _without_length(earlier) != _without_length(json.loads(text)):
+            raise TrainingError(
+                f"{output} holds a training with other settings (see its settings.json); "
+                "give another output folder"
+            )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _without_length(settings: dict[str, Any]) -> dict[str, Any]:
+    lengths = ("max_epochs", "patience")
+    stages = {
+        name: {key: value for key, value in settings[name].items() if key not in lengths}
+        for name in ("main", "finetune")
+    }
+    return {**settings, **stages}
 
 
 def _load_weights(network: WaveUNet, settings: TrainSettings) -> None:
