@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drummix.corpus.kit import FloatArray, Hit, Instrument, Kit, Piece
+from drummix.corpus.articulations import OVERHEAD_NAME, ROOM_NAME
+from drummix.corpus.kit import TOMS, FloatArray, Hit, Instrument, Kit, Piece
 from drummix.corpus.render import Rendering, loud_hits
 from drummix.errors import CorpusError
 from drummix.levels import db_to_gain
@@ -36,9 +37,14 @@ STUDIO_PEAKS_DBFS: Mapping[Role, float] = {
 # cymbals reach it with their room microphones, as an overhead pair in a live room would.
 SNARE_IN_OVERHEADS_DBFS = -20.0
 
-_LEFT = re.compile(r"(?:^|[^a-z])(?:l|left)$|(?<=[a-zA-Z])L$|left", re.IGNORECASE)
-_OVERHEAD = re.compile(r"^oh|over ?head", re.IGNORECASE)
-_ROOM = re.compile(r"^amb|^room", re.IGNORECASE)
+_LEFT, _RIGHT = (
+    # A name's last letter is a side after a small letter or a separator: OhL, OH_l, Amb L.
+    re.compile(
+        rf"(?i:{side}|(?:^|[^a-z]){side[0]}$|^(?:oh|over ?heads?|amb|rooms?){side[0]}$)"
+        rf"|(?<=[a-z]){side[0].upper()}$"
+    )
+    for side in ("left", "right")
+)
 
 Feed = tuple[tuple[str, float], ...]
 
@@ -70,7 +76,10 @@ class Studio:
             feeds[role] = _close_feed(instruments, STUDIO_PEAKS_DBFS[role])
         for role in (Role.KICK, Role.SNARE):
             if not feeds[role]:
-                raise CorpusError(f"kit {kit.name} has no {role} with a main microphone")
+                raise CorpusError(
+                    f"kit {kit.name} has no {role} that a close microphone hears; "
+                    "a session needs a kick, a snare and overheads"
+                )
         feeds |= _overhead_feeds(kit)
         return cls(feeds, pieces)
 
@@ -97,7 +106,7 @@ class Studio:
 
 def _close_pieces(kit: Kit) -> dict[Role, tuple[Piece, ...]]:
     present = {instrument.piece for instrument in kit.instruments.values()}
-    toms = [p for p in (Piece.TOM_1, Piece.TOM_2, Piece.TOM_3, Piece.TOM_4) if p in present]
+    toms = [piece for piece in TOMS if piece in present]
     # High to low; a second tom is the low one, further toms share the middle microphone.
     mid, between, low = toms[:1], toms[1:-1], toms[1:][-1:]
     return {
@@ -122,10 +131,13 @@ def _close_feed(instruments: Sequence[Instrument], peak_dbfs: float) -> Feed:
 
 
 def _overhead_feeds(kit: Kit) -> dict[Role, Feed]:
-    overheads = [name for name in kit.channels if _OVERHEAD.search(name)]
-    rooms = [name for name in kit.channels if _ROOM.search(name)]
+    overheads = [name for name in kit.channels if OVERHEAD_NAME.search(name)]
+    rooms = [name for name in kit.channels if ROOM_NAME.search(name)]
     if not overheads:
-        raise CorpusError(f"kit {kit.name} has no overhead channel (OHL, OHR, Overhead ...)")
+        raise CorpusError(
+            f"kit {kit.name} has no overhead among its channels {', '.join(kit.channels)}; "
+            "name them as in OHL, OHR or Overhead left"
+        )
     by_piece = {
         piece: loud_hits([i for i in kit.instruments.values() if i.piece is piece])
         for piece in (Piece.CRASH, Piece.SNARE)
@@ -146,10 +158,12 @@ def _overhead_feeds(kit: Kit) -> dict[Role, Feed]:
 
 
 def _side(channels: Sequence[str], *, is_left: bool) -> list[str]:
-    """The channels of one side; a single one serves both."""
-    if len(channels) == 1:
-        return list(channels)
-    return [name for name in channels if bool(_LEFT.search(name)) == is_left]
+    """The channels of one side; one that names no side serves both, unless there are just two."""
+    ours, theirs = (_LEFT, _RIGHT) if is_left else (_RIGHT, _LEFT)
+    sideless = [name for name in channels if not (ours.search(name) or theirs.search(name))]
+    if len(sideless) == len(channels) == 2:
+        return [channels[0 if is_left else 1]]
+    return [name for name in channels if ours.search(name) or name in sideless]
 
 
 def _typical_peak(hits: Sequence[Hit], channels: Sequence[str]) -> float:
