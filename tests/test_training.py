@@ -188,7 +188,8 @@ def test_training_learns_and_exports_a_model_that_loads(corpus, tmp_path):
     assert [s for s in steps if s[0] == "main stage"] == [
         ("main stage", n, 15) for n in range(1, 16)
     ]
-    curve = model.card["training"]["curve"]["main"]
+    curve = model.card["training"]["stages"]["main"]["curve"]
+    assert [row["step"] for row in curve] == [5, 10, 15]
     assert curve[-1]["validation_l1"] < 0.8 * curve[0]["validation_l1"]
     assert str(corpus.parent) not in json.dumps(model.card)
 
@@ -347,6 +348,8 @@ max_epochs = 0
             assert not (tmp_path / name / "model").exists()
         subprocess.run(command, env=environment, check=True, capture_output=True)
         models[name] = load_model(tmp_path / name / "model" / "small")
+        curve = models[name].card["training"]["stages"]["main"]["curve"]
+        assert [row["step"] for row in curve] == [20, 40, 60, 80, 100, 120]
     assert models["killed"].sha256 == models["alone"].sha256
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 from collections.abc import Mapping
@@ -16,6 +15,9 @@ from drummix.nn.clips import ClipSource
 from drummix.nn.config import TrainSettings
 from drummix.nn.wave_unet import WaveUNet
 from drummix.roles import PAPER_ROLES
+
+FINISHED_NAME = "finished.json"
+"""What a stage leaves in its folder when it has ended: steps, best loss, and the curve."""
 
 
 def export_model(
@@ -75,25 +77,11 @@ def _training_record(settings: TrainSettings, sources: Mapping[str, ClipSource])
             },
         },
         "stages": {
-            name: json.loads((output / name / "finished.json").read_text(encoding="utf-8"))
+            name: json.loads((output / name / FINISHED_NAME).read_text(encoding="utf-8"))
             for name in ("main", "finetune")
-            if (output / name / "finished.json").is_file()
+            if (output / name / FINISHED_NAME).is_file()
         },
-        "curve": {name: _curve(output / name / "metrics.csv") for name in ("main", "finetune")},
     }
-
-
-def _curve(path: Path) -> list[dict[str, float]]:
-    """Validation rows of Lightning's log: step, L1 and SI-SDR."""
-    if not path.is_file():
-        return []
-    names = ("step", "validation_l1", "validation_si_sdr_db")
-    with path.open(newline="", encoding="utf-8") as lines:
-        return [
-            {name: round(float(row[name]), 6) for name in names if row.get(name)}
-            for row in csv.DictReader(lines)
-            if row.get("validation_l1")
-        ]
 
 
 def _commit() -> str:

@@ -19,7 +19,6 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -28,11 +27,10 @@ from drummix.errors import TrainingError
 from drummix.mixers.weights import load_model
 from drummix.nn.clips import ClipSource, FixedClips, RandomClips
 from drummix.nn.config import StageSettings, TrainSettings
-from drummix.nn.export import export_model
+from drummix.nn.export import FINISHED_NAME, export_model
 from drummix.nn.wave_unet import WaveUNet
 
 RATE_HZ = 44100
-FINISHED_NAME = "finished.json"
 _WARM_UP_STEPS = 50
 _LAST_SHARE = 0.01
 
@@ -67,7 +65,6 @@ class MixTraining(lightning.LightningModule):
                 f"the loss became {float(loss.detach())} at step {self.global_step}; the last "
                 "checkpoint is kept: lower the learning rate and run the same command again"
             )
-        self.log("train_l1", loss, on_step=False, on_epoch=True, batch_size=len(stems))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
@@ -120,26 +117,47 @@ def batch_si_sdr_db(estimate: Tensor, target: Tensor) -> Tensor:
 
 
 class _Reporter(Callback):
-    """One line an epoch, and every step counted, to whoever runs the training."""
+    """Keeps the learning curve and tells it, an epoch a line, to whoever runs the training.
+
+    The curve is part of every checkpoint, so a resumed run has all of it.
+    """
 
     def __init__(self, stage: str, n_steps: int, report: Report, progress: Progress) -> None:
         self.stage, self.n_steps = stage, n_steps
         self.report, self.progress = report, progress
+        self.curve: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curve": self.curve}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.curve = list(state_dict["curve"])
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *batch: Any
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        *batch: Any,
     ) -> None:
+        self._losses.append(outputs["loss"].detach())
         self.progress(f"{self.stage} stage", trainer.global_step, self.n_steps)
 
-    def on_train_epoch_end(
+    def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # Before the checkpoint is written: Lightning calls its checkpoint callback last.
+        row = {"step": float(trainer.global_step)}
+        row["train_l1"] = float(torch.stack(self._losses).mean())
+        for name in ("validation_l1", "validation_si_sdr_db"):
+            row[name] = float(trainer.callback_metrics.get(name, math.nan))
+        self._losses.clear()
+        self.curve.append(row)
         self.report(
             f"{self.stage}: epoch {trainer.current_epoch + 1}, step {trainer.global_step}, "
-            f"train L1 {metrics.get('train_l1', math.nan):.5f}, "
-            f"validation L1 {metrics.get('validation_l1', math.nan):.5f}, "
-            f"SI-SDR {metrics.get('validation_si_sdr_db', math.nan):.2f} dB"
+            f"train L1 {row['train_l1']:.5f}, validation L1 {row['validation_l1']:.5f}, "
+            f"SI-SDR {row['validation_si_sdr_db']:.2f} dB"
         )
 
 
@@ -234,15 +252,15 @@ def _run_stage(folder: Path, module: MixTraining, clips: _Clips, reporter: _Repo
         trainer = lightning.Trainer(
             max_epochs=stage.max_epochs,
             callbacks=[EarlyStopping("validation_l1", patience=stage.patience), best, reporter],
-            logger=CSVLogger(str(folder), name="", version=""),
+            logger=False,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
-            log_every_n_steps=clips.settings.epoch_steps,
         )
         last = folder / "last.ckpt"
         with warnings.catch_warnings():
+            # Advice on numbers of workers, which clips.workers decides.
             warnings.filterwarnings("ignore", module="lightning")
             trainer.fit(module, clips, ckpt_path=last if last.is_file() else None)
         if trainer.interrupted:
@@ -252,6 +270,7 @@ def _run_stage(folder: Path, module: MixTraining, clips: _Clips, reporter: _Repo
             "epochs": trainer.current_epoch,
             "max_epochs": stage.max_epochs,
             "best_validation_l1": float(best.best_model_score or math.nan),
+            "curve": reporter.curve,
         }
         with atomic_path(folder / FINISHED_NAME) as temporary:
             temporary.write_text(json.dumps(summary), encoding="utf-8")
