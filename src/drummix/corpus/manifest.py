@@ -17,13 +17,15 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from drummix.audio import atomic_path
-from drummix.errors import CorpusError
+from drummix.corpus.groove import PARTS
+from drummix.errors import CorpusError, OutputError
 from drummix.roles import Role
 
 Target = Literal["dry", "wet"]
@@ -41,6 +43,8 @@ MICROPHONE_FOLDERS: Mapping[Role, str] = {
 """ENST's folder names; tom_1 is its mid, tom_2 its low and tom_3 its mid-low tom."""
 
 TARGETS: tuple[Target, ...] = ("dry", "wet")
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,22 @@ class CorpusItem:
         ]
 
 
+_COLUMNS: Mapping[str, str] = {field.name: str(field.type) for field in fields(CorpusItem)}
+
+
+@dataclass(frozen=True)
+class ItemRecord:
+    """What ``items/<item>.json`` says of a complete item.
+
+    Args:
+        item: The item.
+        checksums: File name under the kit's folder -> sha256.
+    """
+
+    item: CorpusItem
+    checksums: Mapping[str, str]
+
+
 def read_manifest(corpus: Path, *, part: str | None = None) -> tuple[CorpusItem, ...]:
     """Items of a rendered corpus, all or those of one part.
 
@@ -111,40 +131,65 @@ def read_manifest(corpus: Path, *, part: str | None = None) -> tuple[CorpusItem,
     """
     path = corpus / "manifest.csv"
     if not path.is_file():
-        raise CorpusError(
-            f"{corpus} has no manifest.csv; render a corpus with: drummix corpus render"
-        )
-    kinds = {field.name: field.type for field in fields(CorpusItem)}
-    items = []
-    with path.open(newline="", encoding="utf-8") as lines:
-        for number, row in enumerate(csv.DictReader(lines), start=2):
-            items.append(_item_from_row(row, kinds, f"{path}, line {number}"))
+        raise CorpusError(_no_manifest(corpus))
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            if list(reader.fieldnames or ()) != list(_COLUMNS):
+                raise CorpusError(f"{path} has not the columns of a drummix corpus manifest")
+            items = [
+                _item_from_row(row, f"{path}, line {number}")
+                for number, row in enumerate(reader, start=2)
+            ]
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise CorpusError(f"{path} cannot be read as a table ({error})") from None
     chosen = tuple(item for item in items if part is None or item.part == part)
     if not chosen:
-        parts = sorted({item.part for item in items})
-        raise CorpusError(f"{path} has no items of part {part!r}; it has {parts}")
+        parts = ", ".join(sorted({item.part for item in items})) or "none"
+        wanted = "" if part is None else f" of part {part!r}"
+        raise CorpusError(f"{path} has no items{wanted}; parts it has: {parts}")
     return chosen
 
 
-def _item_from_row(row: Mapping[str, Any], kinds: Mapping[str, Any], where: str) -> CorpusItem:
-    if set(row) != set(kinds) or None in row.values():
-        raise CorpusError(f"{where}: the columns are not those of a drummix corpus manifest")
+def _no_manifest(corpus: Path) -> str:
+    if (corpus / "corpus.json").is_file():
+        return (
+            f"{corpus} is not rendered to its end (no manifest.csv); "
+            "run the same drummix corpus render again, it goes on where it stopped"
+        )
+    return f"{corpus} has no manifest.csv; render a corpus with: drummix corpus render"
+
+
+def _item_from_row(row: Mapping[str, Any], where: str) -> CorpusItem:
+    if None in row or None in row.values():
+        raise CorpusError(f"{where}: the cells do not match the columns")
     convert = {"int": int, "float": float, "str": str}
     try:
-        item = CorpusItem(**{name: convert[kinds[name]](text) for name, text in row.items()})
+        item = CorpusItem(**{name: convert[_COLUMNS[name]](text) for name, text in row.items()})
     except ValueError as error:
         raise CorpusError(f"{where}: {error}") from None
-    for name in (item.item, item.kit, item.extension):
-        if not name or Path(name).name != name:
-            raise CorpusError(f"{where}: {name!r} is not a plain file name")
+    if (problem := _problem_of(item)) is not None:
+        raise CorpusError(f"{where}: {problem}")
     return item
+
+
+def _problem_of(item: CorpusItem) -> str | None:
+    """What is wrong with an item that was read from a file; None if nothing is."""
+    for name in (item.item, item.kit, item.extension):
+        # Names become paths: they must not lead out of the corpus.
+        if not _PLAIN_NAME.fullmatch(name):
+            return f"{name!r} is not a plain file name"
+    if item.part not in PARTS:
+        return f"part {item.part!r} is none of {', '.join(PARTS)}"
+    if item.rate_hz < 1 or item.n_samples < 1:
+        return f"{item.n_samples} samples at {item.rate_hz} Hz; expected more than 0"
+    return None
 
 
 def write_manifest(corpus: Path, items: Iterable[CorpusItem]) -> Path:
     """Write ``manifest.csv`` for these items, sorted by part and name."""
     table = io.StringIO()
-    names = [field.name for field in fields(CorpusItem)]
-    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer = csv.DictWriter(table, list(_COLUMNS), lineterminator="\n")
     writer.writeheader()
     for item in sorted(items, key=lambda i: (i.part, i.item)):
         writer.writerow(asdict(item))
@@ -158,25 +203,57 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        OutputError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {folder} cannot be made: {error.strerror or error}; choose another place"
+        ) from error
+
+
+def remove_leftovers(corpus: Path) -> None:
+    """Remove the unfinished files of a run that was killed."""
+    for path in corpus.rglob(".*.partial.*"):
+        path.unlink(missing_ok=True)
+
+
 def write_item_record(
-    corpus: Path, item: CorpusItem, *, hits: list[dict[str, Any]], checksums: Mapping[str, str]
+    corpus: Path, item: CorpusItem, *, checksums: Mapping[str, str], details: Mapping[str, Any]
 ) -> None:
-    """Write ``items/<item>.json``, which marks the item as complete."""
-    record = {"item": asdict(item), "sha256": dict(checksums), "hits": hits}
+    """Write ``items/<item>.json``, which marks the item as complete.
+
+    Args:
+        corpus: Folder of the corpus.
+        item: The item.
+        checksums: File name under the kit's folder -> sha256.
+        details: What else to note, as plain data: the hits.
+    """
+    record = {"item": asdict(item), "sha256": dict(checksums), **details}
+    make_folder(corpus / "items")
     write_text(corpus / "items" / f"{item.item}.json", json.dumps(record, indent=1) + "\n")
 
 
-def read_item_record(corpus: Path, name: str) -> dict[str, Any] | None:
-    """The record of a complete item, or None where it is missing or half-written."""
-    path = corpus / "items" / f"{name}.json"
+def read_item_record(corpus: Path, name: str) -> ItemRecord | None:
+    """The record of a complete item, or None where a file of it is missing or half-written."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["item"] = CorpusItem(**record["item"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        text = (corpus / "items" / f"{name}.json").read_text(encoding="utf-8")
+        plain = json.loads(text)
+        item = CorpusItem(**plain["item"])
+        checksums = {str(file): str(value) for file, value in plain["sha256"].items()}
+        if item.item != name or _problem_of(item) is not None:
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not all(file.is_file() for file in record["item"].paths(corpus)):
+    expected = {path.relative_to(corpus / item.kit).as_posix(): path for path in item.paths(corpus)}
+    if set(checksums) != set(expected) or not all(path.is_file() for path in expected.values()):
         return None
-    return record if isinstance(record, dict) else None
+    return ItemRecord(item, checksums)
 
 
 def file_sha256(path: Path) -> str:
@@ -191,22 +268,46 @@ def combined_sha256(checksums: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def check_corpus(corpus: Path) -> list[str]:
+def check_corpus(
+    corpus: Path, *, progress: Callable[[int, int, str], None] | None = None
+) -> list[str]:
     """Verify every file of a corpus against its checksums.
+
+    Args:
+        corpus: Folder of the corpus.
+        progress: Called with items done, items in all, and the name of the last one.
 
     Returns:
         One line a problem; empty when the corpus is whole.
+
+    Raises:
+        CorpusError: If the manifest is missing or damaged.
     """
     problems = []
-    for item in read_manifest(corpus):
-        record = read_item_record(corpus, item.item)
-        if record is None:
-            problems.append(f"{item.item}: incomplete; run the same corpus render again")
-            continue
-        for name, expected in record["sha256"].items():
-            path = corpus / item.kit / name
-            if not path.is_file():
-                problems.append(f"{item.item}: {path} is missing")
-            elif file_sha256(path) != expected:
-                problems.append(f"{item.item}: {path} is damaged (sha256 differs)")
+    items = read_manifest(corpus)
+    for number, item in enumerate(items, start=1):
+        problems += _problems_of_files(corpus, item)
+        if progress is not None:
+            progress(number, len(items), item.item)
+    known = {path for item in items for path in item.paths(corpus)}
+    for kit in sorted({item.kit for item in items}):
+        found = (path for path in (corpus / kit).rglob("*") if path.is_file())
+        problems += [f"{path} belongs to no item; remove it" for path in sorted(set(found) - known)]
     return problems
+
+
+def _problems_of_files(corpus: Path, item: CorpusItem) -> list[str]:
+    again = "run the same drummix corpus render again"
+    missing = [path for path in item.paths(corpus) if not path.is_file()]
+    if missing:
+        return [f"{path} is missing; {again}" for path in missing]
+    record = read_item_record(corpus, item.item)
+    if record is None:
+        return [f"{item.item} has no whole record in items/; {again}"]
+    if record.item != item or combined_sha256(record.checksums) != item.sha256:
+        return [f"{item.item} is not the one in manifest.csv; {again}"]
+    return [
+        f"{corpus / item.kit / name} is damaged (sha256 differs); delete it and {again}"
+        for name, expected in record.checksums.items()
+        if file_sha256(corpus / item.kit / name) != expected
+    ]

@@ -1,0 +1,475 @@
+"""A whole corpus: the same bytes every time, resumed after any stop, parts kept apart."""
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import mido
+import numpy as np
+import pytest
+
+from drummix import audio
+from drummix.audio import Audio
+from drummix.corpus import build
+from drummix.corpus.build import excerpt, render_corpus
+from drummix.corpus.groove import PerformedHit
+from drummix.corpus.manifest import CorpusItem, check_corpus, file_sha256, read_manifest
+from drummix.corpus.plan import CORPUS_RATE_HZ, CorpusSettings, kit_label, plan_corpus
+from drummix.errors import CorpusError, OutputError, SettingError
+from drummix.levels import peak_dbfs
+
+NOTES = {36: "Kick", 38: "Snare", 49: "Crash"}
+MAINS = {"Kick": "Kick", "Snare": "Snare", "Crash": "OHL"}
+CHANNELS = ("Kick", "Snare", "OHL", "OHR")
+STYLES = {"train": "rock/a", "validation": "funk", "test": "latin/samba"}
+
+
+def write_kit(folder: Path, *, rate_hz: int = 44_100) -> Path:
+    """A DrumGizmo kit: three instruments of four hits, all heard by four microphones."""
+    channels = "".join(f'<channel name="{name}"/>' for name in CHANNELS)
+    instruments = ""
+    for index, (name, main) in enumerate(MAINS.items()):
+        (folder / name).mkdir(parents=True)
+        rng = np.random.default_rng(index)
+        samples = ""
+        for power in (1, 2, 3, 4):
+            decay = np.exp(-np.arange(3000) / 400) * rng.standard_normal(3000)
+            levels = np.array([[0.05 * power if c == main else 0.005 * power] for c in CHANNELS])
+            recording = (levels * decay).astype(np.float32)
+            audio.write(folder / name / f"{power}.wav", Audio(recording, rate_hz))
+            files = "".join(
+                f'<audiofile channel="{c}" file="{power}.wav" filechannel="{n}"/>'
+                for n, c in enumerate(CHANNELS, start=1)
+            )
+            samples += f'<sample name="{power}" power="{power}">{files}</sample>'
+        (folder / name / f"{name}.xml").write_text(
+            f'<instrument version="2.0"><samples>{samples}</samples></instrument>'
+        )
+        instruments += (
+            f'<instrument name="{name}" file="{name}/{name}.xml">'
+            f'<channelmap in="{main}" out="{main}" main="true"/></instrument>'
+        )
+    (folder / "drumkit.xml").write_text(
+        f'<drumkit samplerate="{rate_hz}"><channels>{channels}</channels>'
+        f"<instruments>{instruments}</instruments></drumkit>"
+    )
+    maps = "".join(f'<map note="{note}" instr="{name}"/>' for note, name in NOTES.items())
+    (folder / "midimap.xml").write_text(f"<midimap>{maps}</midimap>")
+    (folder / "LICENSE.txt").write_text("CC0")
+    return folder
+
+
+def write_groove(folder: Path, parts: Mapping[str, int], *, notes: tuple[int, ...] = ()) -> Path:
+    """A dataset of performances of 16 strokes in half a second, said to last 1.5 s."""
+    folder.mkdir(parents=True)
+    columns = "id,style,bpm,beat_type,midi_filename,duration,split"
+    rows = [columns]
+    rng = np.random.default_rng(0)
+    for part, n_performances in parts.items():
+        for number in range(n_performances):
+            name = f"drummer1/{part}/{number}"
+            track = mido.MidiTrack()
+            for note in (*rng.choice([36, 38, 49], 16), *notes):
+                velocity = int(rng.integers(1, 128))
+                track.append(mido.Message("note_on", note=int(note), velocity=velocity, time=30))
+            file = f"{part}{number}.mid"
+            mido.MidiFile(tracks=[track], ticks_per_beat=480).save(folder / file)
+            rows.append(f"{name},{STYLES[part]},120,beat,{file},1.5,{part}")
+    (folder / "info.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sources")
+    write_kit(folder / "kit a")
+    write_kit(folder / "kit-b", rate_hz=48_000)
+    write_groove(folder / "groove", {"train": 4, "validation": 1, "test": 2})
+    return folder
+
+
+def settings_for(sources: Path, *kits: str, **changes: Any) -> CorpusSettings:
+    plain: dict[str, Any] = {
+        "kits": tuple(str(sources / kit) for kit in kits or ("kit a",)),
+        "groove": str(sources / "groove"),
+        "hours": {"train": None, "test": None},
+        "min_item_s": 1.0,
+        "extension": "wav",
+    }
+    return CorpusSettings(**{**plain, **changes})
+
+
+@pytest.fixture(scope="module")
+def settings(sources: Path) -> CorpusSettings:
+    return settings_for(sources)
+
+
+@pytest.fixture(scope="module")
+def whole(settings: CorpusSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus rendered in one go."""
+    folder = tmp_path_factory.mktemp("whole") / "corpus"
+    render_corpus(settings, folder)
+    return folder
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): file_sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_rendering_twice_gives_the_same_bytes_whatever_the_number_of_workers(
+    settings: CorpusSettings, whole: Path, tmp_path: Path
+) -> None:
+    render_corpus(settings, tmp_path / "two", workers=2)
+    assert checksums(tmp_path / "two") == checksums(whole)
+    # Six items of eight microphones, two mixes and a record; corpus.json and manifest.csv.
+    assert len(checksums(whole)) == 6 * 11 + 2
+    assert check_corpus(whole) == []
+
+
+def test_order_of_kits_does_not_matter(sources: Path, tmp_path: Path) -> None:
+    hours = {"test": None}
+    one = render_corpus(settings_for(sources, "kit a", "kit-b", hours=hours), tmp_path / "one")
+    other = render_corpus(settings_for(sources, "kit-b", "kit a", hours=hours), tmp_path / "other")
+    assert one == other
+    assert {item.kit for item in one} == {"kit-a", "kit-b"}
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"engineer": 2}], ids=str)
+def test_each_seed_changes_the_sound(
+    change: dict[str, int], settings: CorpusSettings, whole: Path, tmp_path: Path
+) -> None:
+    # One item will do; a test item has but one recording of each instrument to choose from.
+    few = replace(settings, hours={"train": 1e-4}, **change)
+    [item] = render_corpus(few, tmp_path / "c")
+    [same] = [other for other in read_manifest(whole) if other.item == item.item]
+    assert item.sha256 != same.sha256
+
+
+def test_manifest_tells_what_the_files_hold(whole: Path) -> None:
+    for item in read_manifest(whole):
+        stems = [audio.read(path) for path in item.paths(whole)[:8]]
+        dry, wet = (audio.read(path) for path in item.paths(whole)[8:])
+        assert {stem.n_samples for stem in (*stems, dry, wet)} == {item.n_samples}
+        assert [stem.n_channels for stem in (*stems, dry, wet)] == [1] * 8 + [2, 2]
+        assert item.rate_hz == CORPUS_RATE_HZ == dry.rate_hz
+        assert item.dry_peak_dbfs == pytest.approx(peak_dbfs(dry.samples), abs=0.01)
+        assert item.wet_peak_dbfs == pytest.approx(peak_dbfs(wet.samples), abs=0.01)
+        assert item.stem_peak_dbfs == pytest.approx(
+            max(peak_dbfs(stem.samples) for stem in stems), abs=0.01
+        )
+        assert item.licence == "kit: CC0; performance: CC BY 4.0 (Groove MIDI Dataset)"
+        assert item.item == f"kit-a_{item.performance.replace('/', '-')}_{item.style.split('/')[0]}"
+        record = json.loads((whole / "items" / f"{item.item}.json").read_text())
+        assert len(record["hits"]) == 16
+        assert record["unplayed_notes"] == []
+
+
+def test_flac_holds_what_wav_holds(settings: CorpusSettings, whole: Path, tmp_path: Path) -> None:
+    flac = replace(settings, extension="flac", hours={"test": None})
+    for item in render_corpus(flac, tmp_path / "c"):
+        for path in item.paths(tmp_path / "c"):
+            twin = whole / path.relative_to(tmp_path / "c").with_suffix(".wav")
+            np.testing.assert_array_equal(audio.read(path).samples, audio.read(twin).samples)
+
+
+def samples_heard(corpus: Path, *parts: str) -> set[tuple[str, int]]:
+    heard = set()
+    for item in read_manifest(corpus):
+        if item.part in parts:
+            record = json.loads((corpus / "items" / f"{item.item}.json").read_text())
+            heard |= {(hit["instrument"], hit["sample"]) for hit in record["hits"]}
+    return heard
+
+
+def test_test_items_share_neither_performance_nor_recording_with_training(
+    settings: CorpusSettings, tmp_path: Path
+) -> None:
+    parts = replace(settings, hours={"train": None, "validation": None, "test": None})
+    items = render_corpus(parts, tmp_path / "c")
+    by_part = {
+        part: {item.performance for item in items if item.part == part} for part in parts.hours
+    }
+    assert [len(performances) for performances in by_part.values()] == [4, 1, 2]
+    assert not set.intersection(*by_part.values())
+    trained_on = samples_heard(tmp_path / "c", "train", "validation")
+    tested_on = samples_heard(tmp_path / "c", "test")
+    assert not trained_on & tested_on
+    assert {sample for _, sample in tested_on} == {2}
+    assert {sample for _, sample in trained_on} == {0, 1, 3}
+
+
+def test_stopped_rendering_goes_on_where_it_stopped(
+    settings: CorpusSettings, whole: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "c"
+
+    def stop_after_two(n_done: int, n_all: int, name: str) -> None:
+        if n_done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_corpus(settings, folder, progress=stop_after_two)
+    with pytest.raises(CorpusError, match="not rendered to its end"):
+        check_corpus(folder)
+    steps: list[tuple[int, int]] = []
+    render_corpus(settings, folder, progress=lambda done, n_all, name: steps.append((done, n_all)))
+    assert steps == [(n, 6) for n in range(2, 7)]
+    assert checksums(folder) == checksums(whole)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda c, item: (c / "items" / f"{item.item}.json").unlink(),
+        lambda c, item: item.paths(c)[3].unlink(),
+        lambda c, item: (c / "items" / f"{item.item}.json").write_text('{"item": {"item"'),
+        lambda c, item: item.paths(c)[9].with_name(f".{item.item}.1-0.partial.wav").touch(),
+    ],
+    ids=["record", "file", "half a record", "leftover"],
+)
+def test_what_is_missing_is_rendered_again_and_nothing_else(
+    damage: Callable[[Path, CorpusItem], object], settings: CorpusSettings, tmp_path: Path
+) -> None:
+    few, folder = replace(settings, hours={"test": None}), tmp_path / "c"
+    kept, damaged = render_corpus(few, folder)
+    before = checksums(folder)
+    untouched = {path: path.stat().st_mtime_ns for path in kept.paths(folder)}
+    damage(folder, damaged)
+    render_corpus(few, folder)
+    assert checksums(folder) == before
+    assert {path: path.stat().st_mtime_ns for path in kept.paths(folder)} == untouched
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_full_disk_leaves_a_corpus_that_can_be_finished(
+    workers: int,
+    settings: CorpusSettings,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = count()
+
+    def write_until_full(target: Path, samples: Audio) -> int:
+        if next(written) >= 25:
+            raise OutputError(f"{target} cannot be written: No space left on device; free space")
+        return audio.write(target, samples)
+
+    monkeypatch.setattr(build, "write_sound", write_until_full)
+    with pytest.raises(OutputError, match="No space left"):
+        render_corpus(settings, tmp_path / "c", workers=workers)
+    assert not (tmp_path / "c" / "manifest.csv").exists()
+    assert len(list((tmp_path / "c" / "items").iterdir())) >= 2
+    monkeypatch.undo()
+    render_corpus(settings, tmp_path / "c")
+    assert checksums(tmp_path / "c") == checksums(whole)
+
+
+@pytest.mark.skipif(
+    multiprocessing.get_start_method() != "fork", reason="the patch reaches forked processes only"
+)
+def test_process_ended_from_outside_is_one_line(
+    settings: CorpusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        build._Worker, "render", lambda self, plan: os.kill(os.getpid(), signal.SIGKILL)
+    )
+    with pytest.raises(CorpusError, match=r"ended from outside .* fewer workers"):
+        render_corpus(settings, tmp_path / "c", workers=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"seed": 5}, r"seed: 0, not 5"),
+        ({"engineer": 2}, "engineer: 1, not 2"),
+        ({"max_item_s": 30.0}, "max_item_s: 40.0, not 30.0"),
+        ({"extension": "flac"}, "extension: wav, not flac"),
+        ({"hours": {"train": None}}, "hours: "),
+    ],
+    ids=str,
+)
+def test_corpus_made_with_other_settings_is_not_touched(
+    changes: dict[str, Any], name: str, settings: CorpusSettings, whole: Path
+) -> None:
+    before = checksums(whole)
+    with pytest.raises(CorpusError, match=f"made with other settings \\({name}"):
+        render_corpus(replace(settings, **changes), whole)
+    assert checksums(whole) == before
+
+
+def test_corpus_of_other_kits_is_not_touched(sources: Path, whole: Path) -> None:
+    with pytest.raises(CorpusError, match=r"kits: \['kit-a'\], not \['kit-a', 'kit-b'\]"):
+        render_corpus(settings_for(sources, "kit a", "kit-b"), whole)
+
+
+def test_sources_may_have_moved(sources: Path, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to(sources)
+    moved = settings_for(tmp_path / "elsewhere")
+    assert render_corpus(moved, whole) == tuple(
+        sorted(read_manifest(whole), key=lambda item: (item.part, item.item))
+    )
+
+
+def test_folder_of_something_else_is_not_touched(settings: CorpusSettings, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("draft")
+    with pytest.raises(CorpusError, match="not empty and is no drummix corpus"):
+        render_corpus(settings, tmp_path)
+    with pytest.raises(CorpusError, match="not empty and is no drummix corpus"):
+        render_corpus(settings, tmp_path / "thesis.txt")
+    (tmp_path / "thesis.txt").rename(tmp_path / "corpus.json")
+    with pytest.raises(CorpusError, match=r"corpus\.json is damaged; render into another"):
+        render_corpus(settings, tmp_path)
+    assert (tmp_path / "corpus.json").read_text() == "draft"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"groove": "gone"}, r"gone has no info\.csv"),
+        ({"kits": ("gone",)}, "gone does not exist; give the folder of a DrumGizmo kit"),
+        ({"hours": {"validation": None}, "min_item_s": 3.0}, "no validation performance of 3.0 s"),
+    ],
+    ids=["groove", "kit", "too short"],
+)
+def test_missing_data_is_one_line_and_makes_no_folder(
+    changes: dict[str, Any], problem: str, settings: CorpusSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(CorpusError, match=problem) as error:
+        render_corpus(replace(settings, **changes), tmp_path / "c")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_damaged_kit_is_one_line_whatever_the_number_of_workers(
+    workers: int, settings: CorpusSettings, tmp_path: Path
+) -> None:
+    kit = write_kit(tmp_path / "kit")
+    (kit / "Snare" / "3.wav").write_text("not a sound")
+    with pytest.raises(CorpusError, match=r"kit file missing or damaged: .*3\.wav"):
+        render_corpus(replace(settings, kits=(str(kit),)), tmp_path / "c", workers=workers)
+
+
+def test_performance_that_is_no_midi_file_is_one_line_and_the_rest_is_kept(
+    settings: CorpusSettings, tmp_path: Path
+) -> None:
+    groove = write_groove(tmp_path / "groove", {"train": 2, "test": 2})
+    whole_file = (groove / "test1.mid").read_bytes()
+    (groove / "test1.mid").write_text("not a MIDI file")
+    mended = replace(settings, groove=str(groove))
+    with pytest.raises(CorpusError, match=r"test1\.mid cannot be read as a MIDI file"):
+        render_corpus(mended, tmp_path / "c")
+    n_kept = len(list((tmp_path / "c" / "items").iterdir()))
+    (groove / "test1.mid").write_bytes(whole_file)
+    steps: list[int] = []
+    render_corpus(mended, tmp_path / "c", progress=lambda done, *_: steps.append(done))
+    assert steps[0] == n_kept >= 2
+    assert steps[-1] == 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_unknown_notes_are_said_once_and_noted_in_the_item(
+    workers: int, settings: CorpusSettings, tmp_path: Path
+) -> None:
+    groove = write_groove(tmp_path / "groove", {"test": 3}, notes=(54, 56))
+    said: list[str] = []
+    one_part = replace(settings, groove=str(groove), hours={"test": None})
+    items = render_corpus(one_part, tmp_path / "c", workers=workers, notice=said.append)
+    assert sorted(said) == [
+        "kit-a: no instrument for note 54; its strokes are left out",
+        "kit-a: no instrument for note 56; its strokes are left out",
+    ]
+    record = json.loads((tmp_path / "c" / "items" / f"{items[0].item}.json").read_text())
+    assert record["unplayed_notes"] == [54, 56]
+
+
+def test_performance_that_the_kit_cannot_play_names_it(
+    settings: CorpusSettings, tmp_path: Path
+) -> None:
+    groove = write_groove(tmp_path / "groove", {"test": 1})
+    track = mido.MidiTrack([mido.Message("note_on", note=54, velocity=9, time=10)])
+    mido.MidiFile(tracks=[track]).save(groove / "test0.mid")
+    one_part = replace(settings, groove=str(groove), hours={"test": None})
+    with pytest.raises(CorpusError, match=r"performance drummer1/test/0: kit .* \[54\]"):
+        render_corpus(one_part, tmp_path / "c")
+
+
+def test_hours_are_reached_and_hardly_passed(settings: CorpusSettings) -> None:
+    for n_items, hours in ((1, 0.0001), (1, 1.5 / 3600), (2, 1.6 / 3600), (4, 99.0)):
+        planned = plan_corpus(replace(settings, hours={"train": hours}))
+        assert len(planned) == n_items
+
+
+def test_kits_take_turns_and_each_performance_is_played_once(sources: Path) -> None:
+    planned = plan_corpus(settings_for(sources, "kit a", "kit-b"))
+    train = [plan for plan in planned if plan.performance.part == "train"]
+    assert [kit_label(plan.kit) for plan in train] == ["kit-a", "kit-b", "kit-a", "kit-b"]
+    assert len({plan.performance.id for plan in planned}) == len(planned) == 6
+    assert len({plan.seed for plan in planned}) == 6
+
+
+def test_a_part_is_planned_the_same_whatever_the_other_parts(settings: CorpusSettings) -> None:
+    both = plan_corpus(settings)
+    alone = plan_corpus(replace(settings, hours={"test": None}))
+    assert [plan for plan in both if plan.performance.part == "test"] == list(alone)
+
+
+def test_excerpt_has_the_length_asked_for_and_starts_at_zero() -> None:
+    hits = [PerformedHit(3.0 + 0.1 * n, 42, 64, 0.5) for n in range(100)]
+    starts = set()
+    for seed in range(5):
+        cut = excerpt(hits, 2.0, rng=np.random.default_rng(seed))
+        assert 0.0 <= cut[0].time_s < 0.1
+        assert cut[-1].time_s < 2.0
+        assert len(cut) in (20, 21)
+        assert cut[0].openness == 0.5
+        starts.add(cut[0].time_s)
+    assert len(starts) == 5
+
+
+def test_short_performance_is_kept_whole_and_starts_at_zero() -> None:
+    hits = [PerformedHit(time_s, 42, 64) for time_s in (3.0, 3.5, 4.0)]
+    cut = excerpt(hits, 40.0, rng=np.random.default_rng(0))
+    assert [hit.time_s for hit in cut] == [0.0, 0.5, 1.0]
+    assert excerpt((), 40.0, rng=np.random.default_rng(0)) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"kits": ()}, "no kit given"),
+        ({"kits": ("x/kit", "y/kit")}, "two kits are called kit"),
+        ({"hours": {}}, "no part given"),
+        ({"hours": {"dev": 1.0}}, "unknown part 'dev'; known: train, validation, test"),
+        ({"hours": {"train": 0.0}}, "0.0 hours of part train; give more than 0"),
+        ({"hours": {"train": float("nan")}}, "nan hours"),
+        ({"hours": {"train": float("inf")}}, "inf hours"),
+        ({"min_item_s": 0.0}, "items of 0.0 to 40.0 s"),
+        ({"min_item_s": 50.0}, "items of 50.0 to 40.0 s"),
+        ({"extension": "mp3"}, "files of type 'mp3'; give flac or wav"),
+        ({"seed": -1}, "seed -1; give 0 or more"),
+        ({"engineer": -1}, "engineer -1; give 0 or more"),
+    ],
+    ids=str,
+)
+def test_setting_out_of_range_is_refused(
+    changes: dict[str, Any], problem: str, settings: CorpusSettings
+) -> None:
+    with pytest.raises(SettingError, match=problem):
+        replace(settings, **changes)
+
+
+def test_no_workers_are_refused(settings: CorpusSettings, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="0 workers"):
+        render_corpus(settings, tmp_path / "c", workers=0)
