@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from drummix import cli_demo, cli_inspect, cli_mix, cli_train
+from drummix import cli_corpus, cli_demo, cli_evaluate, cli_inspect, cli_mix, cli_train
 from drummix.cli_output import say
 from drummix.errors import DrummixError
 
@@ -79,7 +79,9 @@ def _drummix(
 cli_mix.register(app)
 cli_inspect.register(app)
 cli_demo.register(app)
+cli_corpus.register(app)
 cli_train.register(app)
+cli_evaluate.register(app)
 
 
 def main() -> None:

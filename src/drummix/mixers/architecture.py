@@ -5,6 +5,7 @@ Source: Martinez Ramirez, Stoller and Moffat, JAES 69(3), 2021, Table 1.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -51,7 +52,7 @@ class WaveUNetConfig:
     def down_shapes(self) -> list[tuple[int, int]]:
         """(inputs, outputs) of each downsampling convolution, first level first."""
         widths = [self.n_inputs, *(self.filters * i for i in range(1, self.levels + 1))]
-        return list(zip(widths[:-1], widths[1:], strict=True))
+        return list(itertools.pairwise(widths))
 
     def bottleneck_shape(self) -> tuple[int, int]:
         """(inputs, outputs) of the convolution at the lowest rate."""
