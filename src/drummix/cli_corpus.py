@@ -101,7 +101,7 @@ def render_command(
                 progress=lambda n_done, n_all, _: progress(*progress_of(n_done, n_all)),
                 notice=notices.append,
             )
-    except (DrummixError, KeyboardInterrupt, SystemExit):
+    except (DrummixError, OSError, KeyboardInterrupt, SystemExit):
         if progress_of.n_done:
             say(
                 f"{progress_of.n_done} of {progress_of.n_all} items are complete; "

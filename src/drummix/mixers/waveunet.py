@@ -142,8 +142,7 @@ def load_network(model: Model) -> Callable[[FloatArray], FloatArray]:
     options.log_severity_level = 3
     # Saves 100 MB a segment at the same speed.
     options.enable_mem_pattern = False
-    # Fading tails end in numbers so small that the processor takes a slow path for them.
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # Not session.set_denormal_as_zero: it would change arithmetic for the caller's whole thread.
     # Threads that wait by running in circles take time from whatever else the machine does.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     runtime = onnxruntime.InferenceSession(
