@@ -357,6 +357,13 @@ def test_input_gain_is_limited_and_leaves_silence(peak_dbfs, gain_db):
     assert input_gain(peak_dbfs, -6.0) == gain_db
 
 
+def test_running_the_network_leaves_the_callers_arithmetic_alone(model):
+    """A runtime that flushes denormals does so for the thread that calls it, ever after."""
+    load_network(model)(np.zeros((8, SMALL.input_frames(5)), np.float32))
+    smallest = np.array([2.0], np.float32) * np.finfo(np.float32).smallest_subnormal
+    assert float((smallest * np.float32(0.5))[0]) > 0.0
+
+
 def test_silence_in_gives_a_finite_mix(model):
     silent = open_session({"kick": Audio(np.zeros((1, 2000), np.float32), RATE_HZ)})
     assert np.isfinite(joined(WaveUNetMixer("w", model).plan(silent))).all()
