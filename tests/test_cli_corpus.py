@@ -229,7 +229,7 @@ def test_stop_says_how_far_it_came_and_the_same_command_goes_on(
     assert run("check", tmp_path / "c").exit_code == 0
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], timeout_s: float = 240.0) -> None:
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, "waited in vain"
@@ -267,7 +267,7 @@ def test_killed_rendering_leaves_no_process_and_can_be_finished(
         os.killpg(process.pid, number)
     else:
         process.kill()
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=240)
     wait_for(lambda: not is_group_alive(process.pid))
     assert stdout == ""
     if number is signal.SIGINT:

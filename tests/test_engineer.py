@@ -355,3 +355,31 @@ def test_mixes_of_a_real_session_measure_like_a_humans() -> None:
     octaves_db = octave_levels_db(mixes.wet) - octave_levels_db(mixes.dry)
     assert np.max(np.abs(octaves_db - np.median(octaves_db))) <= 3.0
     assert peak_dbfs(mixes.wet) <= -1.0
+
+
+def test_docs_state_the_ranges_that_are_drawn() -> None:
+    page = (REPO / "docs" / "corpus.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+
+    def is_stated(values: tuple[float, float], *words: str) -> bool:
+        text = f"{values[0]:g} to {values[1]:g}"
+        return any(text in row and all(word in row for word in words) for row in rows)
+
+    words_of = {
+        "overhead_shelf_db": ("overheads", "shelf at 7.5 kHz"),
+        "hihat_shelf_db": ("hi-hat", "shelf at 8 kHz"),
+        "gate_range_db": ("gate", "range"),
+        "close_ratio": ("compressor", "ratio"),
+        "close_over_db": ("compressor", "threshold"),
+        "parallel_share": ("parallel bus", "share"),
+        "plate_db": ("plate", "return"),
+        "plate_decay": ("plate", "decay"),
+        "predelay_ms": ("plate", "pre-delay"),
+        "bus_ratio": ("bus compressor", "ratio"),
+        "bus_threshold_db": ("bus compressor", "threshold"),
+    }
+    assert [name for name, limits in RANGES.items() if not is_stated(limits, *words_of[name])] == []
+    for role, name in ((Role.KICK, "kick"), (Role.SNARE, "snare"), (Role.HIHAT, "hi-hat")):
+        assert is_stated(FADERS_DB[role], name)
+    for role, name in ((Role.TOM_MID, "mid"), (Role.TOM_MID_LOW, "mid-low"), (Role.TOM_LOW, "low")):
+        assert is_stated(PANS[role], f"tom, {name}")
