@@ -426,7 +426,9 @@ def test_a_file_name_that_is_no_text_is_a_line(takes, tmp_path):
 # Stopped from outside, in a process of its own.
 
 SLOW = """
-import sys, time
+import signal, sys, time
+# A test run in the background inherits an ignored SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from drummix import cli
 from drummix.mixing import run
 def slowly(plan, session, meter, progress, make=run._metered):

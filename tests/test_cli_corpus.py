@@ -29,6 +29,9 @@ main = typer.Typer(cls=cli.app.info.cls, pretty_exceptions_enable=False)
 cli_corpus.register(main)
 
 SCRIPT = """
+import signal
+# A test run in the background inherits an ignored SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from drummix import cli, cli_corpus
 if not any(group.name == "corpus" for group in cli.app.registered_groups):
     cli_corpus.register(cli.app)
