@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from drummix import audio
 from drummix.audio import Audio
-from drummix.corpus import build
+from drummix.corpus import build, processes
 from drummix.corpus.build import excerpt, render_corpus
 from drummix.corpus.groove import PerformedHit
 from drummix.corpus.manifest import CorpusItem, check_corpus, file_sha256, read_manifest
@@ -273,6 +274,12 @@ def test_full_disk_leaves_a_corpus_that_can_be_finished(
     monkeypatch.undo()
     render_corpus(settings, tmp_path / "c")
     assert checksums(tmp_path / "c") == checksums(whole)
+
+
+def test_rendering_process_leaves_ctrl_c_to_its_parent() -> None:
+    with ProcessPoolExecutor(1, initializer=processes.start) as pool:
+        handler = pool.submit(signal.getsignal, signal.SIGINT).result()
+    assert handler is signal.SIG_IGN
 
 
 @pytest.mark.skipif(

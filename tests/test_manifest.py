@@ -164,6 +164,12 @@ def rewrite_record(corpus: Path, **changes: object) -> None:
     path.write_text(json.dumps({**plain, **changes}))
 
 
+def other_record(corpus: Path) -> dict[str, object]:
+    """The record of another item, itself complete."""
+    write_item(corpus, "b")
+    return dict(json.loads((corpus / "items" / "b.json").read_text()))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -173,7 +179,7 @@ def rewrite_record(corpus: Path, **changes: object) -> None:
         lambda corpus: rewrite_record(corpus, sha256={"../../../etc/passwd": "0"}),
         lambda corpus: rewrite_record(corpus, sha256={}),
         lambda corpus: rewrite_record(corpus, sha256=[]),
-        lambda corpus: rewrite_record(corpus, item=asdict(item("b"))),
+        lambda corpus: rewrite_record(corpus, **other_record(corpus)),
         lambda corpus: rewrite_record(corpus, item={**asdict(item("a")), "kit": "../drs"}),
         lambda corpus: rewrite_record(corpus, item={**asdict(item("a")), "rate_hz": "44100"}),
         lambda corpus: rewrite_record(corpus, item={"item": "a"}),
