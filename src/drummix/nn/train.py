@@ -22,7 +22,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from drummix.audio import atomic_path
+from drummix.corpus.manifest import write_text
 from drummix.errors import TrainingError
 from drummix.mixers.weights import load_model
 from drummix.nn.clips import ClipSource, FixedClips, RandomClips
@@ -272,8 +272,7 @@ def _run_stage(folder: Path, module: MixTraining, clips: _Clips, reporter: _Repo
             "best_validation_l1": float(best.best_model_score or math.nan),
             "curve": reporter.curve,
         }
-        with atomic_path(folder / FINISHED_NAME) as temporary:
-            temporary.write_text(json.dumps(summary), encoding="utf-8")
+        write_text(folder / FINISHED_NAME, json.dumps(summary))
     checkpoint = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
 
@@ -302,8 +301,7 @@ def _claim_output(settings: TrainSettings, output: Path) -> None:
                 f"{output} holds a training with other settings (see its settings.json); "
                 "give another output folder"
             )
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _without_length(settings: dict[str, Any]) -> dict[str, Any]:
