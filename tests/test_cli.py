@@ -13,10 +13,10 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from drummix import cli_output
 from drummix.audio import Audio, probe, write
 from drummix.cli import app
-from drummix.cli_inspect import report_lines
+from drummix.cli import output as cli_output
+from drummix.cli.inspect import report_lines
 from drummix.inspection import inspect_session
 from drummix.mixers import weights
 from drummix.mixers.architecture import WaveUNetConfig

@@ -14,27 +14,22 @@ from typing import Any
 import mido
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from drummix import audio, cli, cli_corpus
+from drummix import audio, cli
 from drummix.audio import Audio
-from drummix.cli_corpus import parse_hours
+from drummix.cli.corpus import parse_hours
 from drummix.corpus import build
 from drummix.corpus.manifest import read_manifest
 from drummix.errors import OutputError, SettingError
 
-# As the main program has it, in whichever order its modules register.
-main = typer.Typer(cls=cli.app.info.cls, pretty_exceptions_enable=False)
-cli_corpus.register(main)
+main = cli.app
 
 SCRIPT = """
 import signal
 # A test run in the background inherits an ignored SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from drummix import cli, cli_corpus
-if not any(group.name == "corpus" for group in cli.app.registered_groups):
-    cli_corpus.register(cli.app)
+from drummix import cli
 cli.main()
 """
 NOTES = {36: "Kick", 38: "Snare", 49: "Crash"}

@@ -18,7 +18,8 @@ import typer
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from drummix import audio, cli_evaluate
+from drummix import audio
+from drummix.cli import evaluate as cli_evaluate
 from drummix.corpus.manifest import CorpusItem, read_manifest, write_manifest
 from drummix.errors import CorpusError, SessionError, SettingError, WeightsError
 from drummix.evaluation import EvaluationTable, evaluate, running

@@ -27,6 +27,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("audio",),
     ("roles",),
     ("session",),
+    ("gain_staging",),
     ("inspection",),
     ("effects",),
     ("corpus", "mixers"),
@@ -57,14 +58,9 @@ MAX_TRACKED_BYTES = 17_000_000
 
 
 def room_of(module: Path, package: Path) -> str:
-    """Name the room a module belongs to: its first folder or file name under the package.
-
-    The command line is one room of several modules: `cli` and `cli_*`.
-    """
+    """Name the room a module belongs to: its first folder or file name under the package."""
     first = module.relative_to(package).parts[0].removesuffix(".py")
-    if first == "__init__":
-        return "drummix"
-    return "cli" if first.startswith("cli_") else first
+    return "drummix" if first == "__init__" else first
 
 
 def imported_names(module: Path, package: Path) -> Iterator[tuple[int, str]]:
@@ -86,8 +82,6 @@ def imported_room(name: str, package: Path) -> str | None:
     first, *rest = name.split(".")
     if first != "drummix":
         return None
-    if rest and rest[0].startswith("cli_"):
-        return "cli"
     if rest and (rest[0] in STEP or (package / rest[0]).exists()):
         return rest[0]
     return "drummix"

@@ -1,7 +1,8 @@
 """The command line: one command parses, calls one library function, and reports.
 
-Each `cli_*` module registers its commands here. Exit status: 0 done, 1 the user's input was wrong
-(one line says how), 2 usage, 130 stopped by Ctrl-C. Anything else is our own bug: a traceback.
+Each module of this folder registers its commands here. Exit status: 0 done, 1 the user's input
+was wrong (one line says how), 2 usage, 130 stopped by Ctrl-C. Anything else is our own bug: a
+traceback.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from drummix import cli_corpus, cli_demo, cli_evaluate, cli_inspect, cli_mix, cli_train
-from drummix.cli_output import say
+from drummix.cli import corpus, demo, evaluate, inspect, mix, train
+from drummix.cli.output import say
 from drummix.errors import DrummixError
 
 _FULL_DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -76,12 +77,12 @@ def _drummix(
     """Mix the microphone tracks of a drum kit into a finished stereo mix."""
 
 
-cli_mix.register(app)
-cli_inspect.register(app)
-cli_demo.register(app)
-cli_corpus.register(app)
-cli_train.register(app)
-cli_evaluate.register(app)
+mix.register(app)
+inspect.register(app)
+demo.register(app)
+corpus.register(app)
+train.register(app)
+evaluate.register(app)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli_output import AsJson, duration, print_json, say, say_notices, shown_progress
+from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
 
 
 def register(app: typer.Typer) -> None:

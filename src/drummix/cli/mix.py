@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli_output import AsJson, duration, print_json, say, say_notices, shown_progress
+from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder with the microphone tracks of one take.")

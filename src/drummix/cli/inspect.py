@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from drummix.cli_mix import Folder, RoleOptions, parse_roles
-from drummix.cli_output import AsJson, duration, print_json, printable, say
+from drummix.cli.mix import Folder, RoleOptions, parse_roles
+from drummix.cli.output import AsJson, duration, print_json, printable, say
 
 if TYPE_CHECKING:
     from drummix.inspection import FileReport

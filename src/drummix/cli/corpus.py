@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drummix.cli_output import AsJson, duration, print_json, say, say_notices, shown_progress
+from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
 from drummix.errors import DrummixError, SettingError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drummix.cli_output import AsJson, print_json, say, shown_progress
+from drummix.cli.output import AsJson, print_json, say, shown_progress
 
 if TYPE_CHECKING:
     from drummix.evaluation import EvaluationTable

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli_output import say, shown_progress
+from drummix.cli.output import say, shown_progress
 from drummix.errors import MissingExtraError
 
 
