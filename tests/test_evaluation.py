@@ -103,7 +103,7 @@ def static_model(folder: Path, target: str, gains: NDArray[np.float64]) -> Path:
         "roles": [role.value for role in PAPER_ROLES],
         "rate_hz": RATE_HZ,
         # Far from the corpus's level: only stems left as recorded come out with these gains.
-        "input_peak_dbfs": -30.0,
+        "input_levels": "recorded",
         "training": {},
         "metrics": {},
     }

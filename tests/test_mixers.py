@@ -14,7 +14,7 @@ from drummix.mixers.registry import DESCRIPTIONS, make_mixer, systems
 from drummix.mixers.segments import even_segments, paper_segments, run_segments
 from drummix.mixers.slots import FEEDS, route_stems
 from drummix.mixers.unity import UnityMixer
-from drummix.mixers.waveunet import WaveUNetMixer, input_gain, load_network
+from drummix.mixers.waveunet import WaveUNetMixer, load_network
 from drummix.mixers.weights import load_model, parameter_shapes, write_model
 from drummix.roles import LEFT_OUT_ROLES, PAPER_ROLES, Role
 from drummix.session import open_session
@@ -322,39 +322,48 @@ def test_inputs_follow_the_cards_roles(tmp_path):
     np.testing.assert_allclose(mix, expected, atol=1e-6)
 
 
-def test_session_is_brought_to_the_trained_level_unless_told_otherwise(tmp_path):
-    folder = write_model(tmp_path, "net", random_tensors(SMALL), card(input_peak_dbfs=-6.0))
-    levelled = load_model(folder)
-    loud = open_session({"kick": Audio(noise(3000), RATE_HZ)})
-    quiet = open_session({"kick": Audio(noise(3000) * np.float32(0.25), RATE_HZ)})
-    plan = WaveUNetMixer("w", levelled).plan(quiet)
-    peak_dbfs = gain_to_db(float(np.abs(quiet.read()).max()))
-    assert plan.settings["input_gain_db"] == pytest.approx(-6.0 - peak_dbfs, abs=0.01)
+def staged_model(tmp_path):
+    return load_model(
+        write_model(tmp_path, "net", random_tensors(SMALL), card(input_levels="staged"))
+    )
+
+
+@pytest.mark.parametrize("changed_db", [-12.0, -6.0, 6.0, 12.0])
+def test_a_stem_recorded_louder_or_softer_changes_nothing(tmp_path, changed_db):
+    mixer = WaveUNetMixer("w", staged_model(tmp_path))
+    stems = {role.value: noise(3000, seed) for seed, role in enumerate(PAPER_ROLES)}
+    gain = np.float32(10 ** (changed_db / 20))
+    for role in ("snare", "overhead_left", "tom_low"):
+        changed = {**stems, role: gain * stems[role]}
+        expected, mix = (
+            joined(mixer.plan(open_session({k: Audio(v, RATE_HZ) for k, v in tracks.items()})))
+            for tracks in (stems, changed)
+        )
+        assert relative_db(mix - expected, expected) < -100.0
+
+
+def test_stems_keep_their_levels_as_recorded_and_without_a_word_in_the_card(tmp_path, model):
+    staged = staged_model(tmp_path)
+    session = paper_session(3000)
+    plan = WaveUNetMixer("w", staged).plan(session)
+    left = WaveUNetMixer("w", staged, is_as_recorded=True).plan(session)
+    assert [stem["role"] for stem in plan.settings["gain_staging"]] == [
+        r.value for r in PAPER_ROLES
+    ]
     assert any("--as-recorded" in notice for notice in plan.notices)
-    np.testing.assert_allclose(
-        joined(plan), joined(WaveUNetMixer("w", levelled).plan(loud)), atol=1e-6
-    )
-    left = WaveUNetMixer("w", levelled, is_as_recorded=True).plan(quiet)
-    assert left.settings["input_gain_db"] == 0.0
+    assert left.settings["gain_staging"] == []
+    assert left.notices == ()
     assert relative_db(joined(left) - joined(plan), joined(plan)) > -40.0
+    np.testing.assert_array_equal(joined(left), joined(WaveUNetMixer("w", model).plan(session)))
 
 
-def test_input_gain_is_measured_on_what_the_network_hears(tmp_path):
-    """Kick in and out together peak 3.5 dB above each alone: 1 + 10^(-6/20) = 1.5."""
-    folder = write_model(tmp_path, "net", random_tensors(SMALL), card(input_peak_dbfs=0.0))
-    kick = Audio(np.array([[0.0, 0.4, 0.0]], dtype=np.float32), RATE_HZ)
-    plan = WaveUNetMixer("w", load_model(folder)).plan(
-        open_session({"kick": kick, "kick_out": kick})
+def test_a_toms_bleed_is_named(tmp_path):
+    snare = noise(20_000)
+    session = open_session(
+        {"snare": Audio(snare, RATE_HZ), "tom_mid": Audio(np.float32(0.03) * snare, RATE_HZ)}
     )
-    expected_db = -gain_to_db(0.4 * (1.0 + 10 ** (-6 / 20)))
-    assert plan.settings["input_gain_db"] == pytest.approx(expected_db, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("peak_dbfs", "gain_db"), [(-10.0, 4.0), (-90.0, 24.0), (40.0, -24.0), (-120.0, 0.0)]
-)
-def test_input_gain_is_limited_and_leaves_silence(peak_dbfs, gain_db):
-    assert input_gain(peak_dbfs, -6.0) == gain_db
+    plan = WaveUNetMixer("w", staged_model(tmp_path)).plan(session)
+    assert any("bleed in tom_mid" in notice for notice in plan.notices)
 
 
 def test_running_the_network_leaves_the_callers_arithmetic_alone(model):
@@ -370,9 +379,8 @@ def test_silence_in_gives_a_finite_mix(model):
 
 
 def test_measuring_reports_its_progress(tmp_path):
-    folder = write_model(tmp_path, "net", random_tensors(SMALL), card(input_peak_dbfs=-6.0))
     calls = []
-    WaveUNetMixer("w", load_model(folder)).plan(
+    WaveUNetMixer("w", staged_model(tmp_path)).plan(
         paper_session(500), progress=lambda *call: calls.append(call)
     )
     assert calls == [("measuring", 500, 500)]

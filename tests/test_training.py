@@ -182,7 +182,7 @@ def test_training_learns_and_exports_a_model_that_loads(corpus, tmp_path):
     assert model.target == "dry"
     assert model.card["training"]["stages"]["main"]["steps"] == 15
     assert model.card["training"]["data"]["items"] == {"train": 3, "validation": 1}
-    assert model.input_peak_dbfs == -12.0
+    assert model.input_levels == "staged"
     assert len(lines) == 4
     assert all("nan" not in line for line in lines)
     assert [s for s in steps if s[0] == "main stage"] == [

@@ -115,11 +115,11 @@ def test_card_names_the_sha256_of_the_weights_file(model_folder):
     assert load_model(model_folder).sha256 == hashlib.sha256(stored).hexdigest()
 
 
-def test_input_peak_is_optional_and_read_when_there(tmp_path):
-    folder = write_model(tmp_path, "one", random_tensors(), card(input_peak_dbfs=-3))
-    assert load_model(folder).input_peak_dbfs == -3.0
+def test_input_levels_are_as_recorded_unless_the_card_says_staged(tmp_path):
+    folder = write_model(tmp_path, "one", random_tensors(), card(input_levels="staged"))
+    assert load_model(folder).input_levels == "staged"
     folder = write_model(tmp_path, "two", random_tensors(), card())
-    assert load_model(folder).input_peak_dbfs is None
+    assert load_model(folder).input_levels == "recorded"
 
 
 @pytest.mark.parametrize("position", [0, 8, 200, -1])
@@ -203,7 +203,7 @@ def test_weights_that_do_not_fit_float16_are_not_written(tmp_path, value):
         ({"roles": [["kick"]] * 8}, "8 different"),
         ({"architecture": {"filter": 2}}, "unknown Wave-U-Net setting"),
         ({"architecture": {"n_outputs": 1}}, "2, left and right"),
-        ({"input_peak_dbfs": "loud"}, "input_peak_dbfs"),
+        ({"input_levels": "loud"}, "input_levels"),
         ({"sha256": None}, "sha256"),
         ({"metrics": []}, "metrics"),
     ],

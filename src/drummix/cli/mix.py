@@ -73,7 +73,7 @@ def mix_command(
     ] = False,
     as_recorded: Annotated[
         bool,
-        typer.Option("--as-recorded", help="Do not bring the session to the trained level first."),
+        typer.Option("--as-recorded", help="Leave the microphones at their recorded levels."),
     ] = False,
     weights: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A model to use in place of the shipped.")

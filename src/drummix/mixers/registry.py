@@ -79,7 +79,7 @@ def make_mixer(
     Args:
         name: Name of the system.
         weights: Folder of a model to use in place of the shipped one; Wave-U-Net only.
-        is_as_recorded: Leave the session's level alone before the network; Wave-U-Net only.
+        is_as_recorded: Leave the stems' levels alone before the network; Wave-U-Net only.
         is_paper_segments: Cut the session as the paper does; Wave-U-Net only.
 
     Returns:

@@ -1,8 +1,8 @@
 """Mixing with a trained Wave-U-Net, by ONNX Runtime on the CPU; no torch.
 
 Source: Martinez Ramirez, Stoller and Moffat, JAES 69(3), 2021. Where we differ: segments join to
-the result of one long pass (theirs is offered too), and a session is first brought to the level
-that the network was trained at.
+the result of one long pass (theirs is offered too), and every microphone is first brought to the
+level that the network was trained at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from drummix.audio import resampled_length
-from drummix.levels import db_to_gain, gain_to_db
+from drummix.gain_staging import GainStaging, StagedStem
+from drummix.levels import db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress, mixed_blocks
 from drummix.mixers.graph import INPUT_NAME, build_graph
 from drummix.mixers.rate import resample_blocks
@@ -27,8 +28,6 @@ from drummix.mixers.slots import Routing, route_stems
 from drummix.mixers.weights import Model
 from drummix.session import Session
 
-MAX_INPUT_GAIN_DB = 24.0
-
 
 class WaveUNetMixer:
     """The Wave-U-Net of the paper with given weights.
@@ -36,7 +35,7 @@ class WaveUNetMixer:
     Args:
         name: Name of the system.
         model: The network's sizes and weights.
-        is_as_recorded: Whether the session reaches the network at the level it was recorded at.
+        is_as_recorded: Whether the stems reach the network at the levels they were recorded at.
         is_paper_segments: Whether to cut the session as the paper does.
         hop_frames: Output frames of a segment otherwise; a multiple of the network's decimation.
     """
@@ -57,20 +56,20 @@ class WaveUNetMixer:
         self._hop_frames = hop_frames
 
     def plan(self, session: Session, *, progress: Progress | None = None) -> MixPlan:
-        """Route the stems, find the session's level, and get ready to run the network."""
-        model = self._model
-        routing = route_stems(session.stems, model.roles)
-        input_gain_db = 0.0
-        if model.input_peak_dbfs is not None and not self._is_as_recorded:
-            peak_dbfs = _loudest_input_dbfs(session, routing, progress)
-            input_gain_db = input_gain(peak_dbfs, model.input_peak_dbfs)
+        """Route the stems, set their levels, and get ready to run the network."""
+        routing = route_stems(session.stems, self._model.roles)
+        staged: tuple[StagedStem, ...] = ()
+        if self._model.input_levels == "staged" and not self._is_as_recorded:
+            staged = _stage(session, progress)
+        gains_db = [stem.gain_db for stem in staged] or [0.0] * len(session.stems)
+        matrix = routing.matrix * np.array(db_to_gain(np.array(gains_db)), np.float32)
         return MixPlan(
-            settings=self._settings(routing, input_gain_db),
-            notices=(*routing.notices(), *self._notices(session, input_gain_db)),
-            blocks=lambda: self._blocks(session, routing, input_gain_db),
+            settings=self._settings(routing, staged),
+            notices=(*routing.notices(), *self._notices(session, staged)),
+            blocks=lambda: self._blocks(session, matrix),
         )
 
-    def _settings(self, routing: Routing, input_gain_db: float) -> dict[str, Any]:
+    def _settings(self, routing: Routing, staged: tuple[StagedStem, ...]) -> dict[str, Any]:
         model = self._model
         return {
             "model": {
@@ -82,30 +81,33 @@ class WaveUNetMixer:
             },
             "runtime": _runtime(),
             "segments": "paper" if self._is_paper_segments else "even",
-            "input_gain_db": round(input_gain_db, 2),
+            "gain_staging": [stem.to_mapping() for stem in staged],
             **routing.to_mapping(),
         }
 
-    def _notices(self, session: Session, input_gain_db: float) -> list[str]:
+    def _notices(self, session: Session, staged: tuple[StagedStem, ...]) -> list[str]:
         notices = []
         if session.rate_hz != self._model.rate_hz:
             notices.append(
                 f"the network works at {self._model.rate_hz} Hz: the session is resampled to it "
                 f"and the mix back to {session.rate_hz} Hz"
             )
-        if round(input_gain_db, 1):
+        gains = [f"{stem.role} {stem.gain_db:+.1f}" for stem in staged if round(stem.gain_db, 1)]
+        if gains:
             notices.append(
-                f"the session is brought to the level the network was trained at: "
-                f"{input_gain_db:+.1f} dB (--as-recorded leaves it)"
+                f"set to the levels the network was trained at: {', '.join(gains)} dB "
+                "(--as-recorded leaves them)"
+            )
+        bleed = [stem.role for stem in staged if stem.is_bleed]
+        if bleed:
+            notices.append(
+                f"nothing but bleed in {', '.join(bleed)}: kept below the level of a struck tom"
             )
         return notices
 
-    def _blocks(
-        self, session: Session, routing: Routing, input_gain_db: float
-    ) -> Iterator[FloatArray]:
+    def _blocks(self, session: Session, matrix: FloatArray) -> Iterator[FloatArray]:
         config, rate_hz = self._model.config, self._model.rate_hz
         n_frames = resampled_length(session.n_samples, session.rate_hz, rate_hz)
-        matrix = routing.matrix * np.float32(db_to_gain(input_gain_db))
         inputs = resample_blocks(
             mixed_blocks(session, matrix),
             n_samples=session.n_samples,
@@ -119,19 +121,6 @@ class WaveUNetMixer:
         mix = run_segments(segments, inputs, config, load_network(self._model))
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return _exactly(session.n_samples, back)
-
-
-def input_gain(peak_dbfs: float, trained_peak_dbfs: float) -> float:
-    """Gain in dB that brings a session's loudest peak to the trained one, within +-24 dB.
-
-    Digital silence is left as it is.
-
-    >>> input_gain(-18.0, -6.0), input_gain(-60.0, -6.0)
-    (12.0, 24.0)
-    """
-    if peak_dbfs <= gain_to_db(0.0):
-        return 0.0
-    return min(max(trained_peak_dbfs - peak_dbfs, -MAX_INPUT_GAIN_DB), MAX_INPUT_GAIN_DB)
 
 
 def load_network(model: Model) -> Callable[[FloatArray], FloatArray]:
@@ -164,14 +153,14 @@ def _runtime() -> str:
     return f"onnxruntime {onnxruntime.__version__}, CPU, float32"
 
 
-def _loudest_input_dbfs(session: Session, routing: Routing, progress: Progress | None) -> float:
-    peak, n_done = 0.0, 0
+def _stage(session: Session, progress: Progress | None) -> tuple[StagedStem, ...]:
+    staging, n_done = GainStaging([stem.role for stem in session.stems], session.rate_hz), 0
     for block in session.blocks(BLOCK_SAMPLES):
-        peak = max(peak, float(np.max(np.abs(routing.matrix @ block))))
+        staging.add(block)
         n_done += block.shape[1]
         if progress is not None:
             progress("measuring", n_done, session.n_samples)
-    return gain_to_db(peak)
+    return staging.stems()
 
 
 def _exactly(n_samples: int, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.numpy
@@ -60,8 +60,8 @@ class Model:
         config: Size of the network.
         roles: The microphone of each input, in the network's order.
         rate_hz: Sample rate the network works at.
-        input_peak_dbfs: Peak of the loudest input of a typical training session, in dBFS; None
-            where the card does not say.
+        input_levels: ``staged`` where it was trained on stems whose levels were set by
+            `drummix.gain_staging`, ``recorded`` where the card does not say.
         tensors: Weights by name, float32.
         card: The whole card, plain data.
     """
@@ -72,7 +72,7 @@ class Model:
     config: WaveUNetConfig
     roles: tuple[Role, ...]
     rate_hz: int
-    input_peak_dbfs: float | None
+    input_levels: Literal["staged", "recorded"]
     tensors: Mapping[str, FloatArray]
     card: Mapping[str, Any]
 
@@ -101,7 +101,6 @@ def load_model(source: str | Path) -> Model:
     folder = source if isinstance(source, Path) else _shipped(source)
     card = _read_card(folder)
     config = _config_of(folder, card)
-    peak_dbfs = card.get("input_peak_dbfs")
     return Model(
         name=card["name"],
         folder=folder,
@@ -109,7 +108,7 @@ def load_model(source: str | Path) -> Model:
         config=config,
         roles=_roles_of(folder, card, config),
         rate_hz=card["rate_hz"],
-        input_peak_dbfs=None if peak_dbfs is None else float(peak_dbfs),
+        input_levels=card.get("input_levels", "recorded"),
         tensors=_read_tensors(folder / TENSORS_NAME, card["sha256"], config),
         card=card,
     )
@@ -241,10 +240,9 @@ def _check_card(path: Path, card: Mapping[str, Any]) -> None:
         raise WeightsError(f"{path}: target is {card['target']!r}; expected dry or wet")
     if not 1000 <= card["rate_hz"] <= 1_000_000:
         raise WeightsError(f"{path}: rate_hz is {card['rate_hz']}; expected 1000 to 1000000")
-    peak_dbfs = card.get("input_peak_dbfs")
-    is_number = isinstance(peak_dbfs, (int, float)) and not isinstance(peak_dbfs, bool)
-    if peak_dbfs is not None and not (is_number and -120.0 <= peak_dbfs <= 120.0):
-        raise WeightsError(f"{path}: input_peak_dbfs is {peak_dbfs!r}; expected a level in dBFS")
+    levels = card.get("input_levels", "recorded")
+    if levels not in ("staged", "recorded"):
+        raise WeightsError(f"{path}: input_levels is {levels!r}; expected staged or recorded")
 
 
 def _config_of(folder: Path, card: Mapping[str, Any]) -> WaveUNetConfig:

@@ -88,7 +88,7 @@ def mix(
         roles: Role -> file name, for files whose name does not tell.
         lufs: Integrated loudness in LUFS; None keeps the system's own level.
         true_peak_dbtp: Ceiling in dBTP that the mix never exceeds; None for -1.
-        as_recorded: Leave the session's level alone before the network.
+        as_recorded: Leave the stems' levels alone before the network.
         paper_segments: Cut the session as the paper does, instead of seamlessly.
         weights: Folder of a model to use in place of the shipped one.
         progress: Called with what is being done, samples done, and samples in all.

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drummix.mixers.weights import write_model
 from drummix.nn.clips import ClipSource
 from drummix.nn.config import TrainSettings
@@ -45,9 +43,7 @@ def export_model(
         "architecture": settings.network.to_mapping(),
         "roles": [str(role) for role in PAPER_ROLES],
         "rate_hz": rate_hz,
-        "input_peak_dbfs": round(
-            float(np.median([item.stem_peak_dbfs for _, item in sources["train"].items])), 2
-        ),
+        "input_levels": "staged",
         "training": _training_record(settings, sources),
         "metrics": {},
     }

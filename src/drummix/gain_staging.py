@@ -1,0 +1,205 @@
+"""Gain staging: bringing every microphone of a session to one level, whatever its preamp did.
+
+Before an engineer touches a fader, each track's gain is set so that its drum reads the same on the
+meters as in any other session. `GainStaging` does that from the tracks alone: one gain a stem, for
+the whole session, such that a stem recorded 12 dB louder gets a gain 12 dB lower and nothing else
+changes. The reference engineer of a corpus sets the preamps by it too, so that a network meets at
+mixing time the levels it was trained with.
+
+How loud a stem is: the self-weighted mean of its 10 ms peaks p, (sum p^a / sum p^b)^(1/(a-b)).
+Loud strokes count, however rare they are; rests and decays do not. Close microphones take a=6, b=4,
+near the peak of a loud stroke; overheads and rooms a=2, b=1, which a single crash moves less.
+
+A tom that is never struck leaves only bleed in its microphone, and bleed must not be raised to
+the level of a tom. Its peaks then follow those of the other close microphones: where a non-negative
+mixture of them explains more than `BLEED_SHARE` of their energy, the stem counts as bleed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from drummix.errors import SettingError
+from drummix.levels import db_to_gain, gain_to_db
+from drummix.roles import Role
+
+FloatArray = NDArray[np.float32]
+
+REFERENCE_LEVELS_DBFS: Mapping[Role, float] = {
+    Role.KICK: -11.0,
+    Role.KICK_OUT: -11.0,
+    Role.KICK_2: -11.0,
+    Role.KICK_SUB: -11.0,
+    Role.SNARE: -8.0,
+    Role.SNARE_2: -8.0,
+    Role.SNARE_BOTTOM: -8.0,
+    Role.HIHAT: -14.5,
+    Role.HIHAT_2: -14.5,
+    Role.TOM_MID: -10.0,
+    Role.TOM_LOW: -10.0,
+    Role.TOM_MID_LOW: -10.0,
+    Role.TOM_HIGH: -10.0,
+    Role.TOM_EXTRA: -10.0,
+    Role.OVERHEAD_LEFT: -23.0,
+    Role.OVERHEAD_RIGHT: -23.0,
+    Role.OVERHEAD_MONO: -23.0,
+    Role.RIDE: -23.0,
+    Role.CRASH: -23.0,
+    Role.CYMBAL: -23.0,
+    Role.PERCUSSION: -11.0,
+    Role.ROOM_LEFT: -23.0,
+    Role.ROOM_RIGHT: -23.0,
+    Role.ROOM_MONO: -23.0,
+}
+"""Level of every microphone after gain staging, in dBFS: the means of two kits whose preamps were
+set from single hits (see `drummix.corpus.studio`)."""
+
+TOM_ROLES = frozenset({Role.TOM_HIGH, Role.TOM_MID, Role.TOM_MID_LOW, Role.TOM_LOW, Role.TOM_EXTRA})
+BLEED_SHARE = 0.57
+"""A tom's stem is bleed where other close microphones explain more of its peaks than this."""
+
+BLEED_LEVEL_DB = -30.0
+"""Where such a stem goes, beside the level of a tom that is struck."""
+
+SILENCE_DBFS = -80.0
+"""A stem that never gets louder is left as it is: there is nothing to set a level by."""
+
+MAX_GAIN_DB = 48.0
+
+_DISTANT = frozenset(
+    {
+        Role.OVERHEAD_LEFT,
+        Role.OVERHEAD_RIGHT,
+        Role.OVERHEAD_MONO,
+        Role.RIDE,
+        Role.CRASH,
+        Role.CYMBAL,
+        Role.ROOM_LEFT,
+        Role.ROOM_RIGHT,
+        Role.ROOM_MONO,
+    }
+)
+# A second microphone on the same tom would explain the first.
+_EXPLAINS_NOTHING = _DISTANT | {Role.TOM_EXTRA, Role.PERCUSSION}
+
+_BLOCK_S = 0.01
+
+
+@dataclass(frozen=True)
+class StagedStem:
+    """What gain staging found for one stem.
+
+    Args:
+        role: Its microphone.
+        level_dbfs: How loud it is, in dBFS; -inf for silence.
+        is_bleed: Whether it is a tom's microphone that hears only other drums.
+        gain_db: The gain that brings it to its level.
+    """
+
+    role: Role
+    level_dbfs: float
+    is_bleed: bool
+    gain_db: float
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data; null for the level of silence."""
+        return {
+            "role": self.role.value,
+            "level_dbfs": None if np.isinf(self.level_dbfs) else round(self.level_dbfs, 2),
+            "is_bleed": self.is_bleed,
+            "gain_db": round(self.gain_db, 3),
+        }
+
+
+class GainStaging:
+    """Listens to a session from beginning to end, then gives a gain for each stem.
+
+    Memory does not grow with the session, and the result does not depend on the size of the blocks.
+
+    Args:
+        roles: Role of every stem, in order.
+        rate_hz: Sample rate in Hz.
+
+    Raises:
+        SettingError: If a role has no level of its own, as those that are never mixed.
+    """
+
+    def __init__(self, roles: Sequence[Role], rate_hz: int) -> None:
+        for role in roles:
+            if role not in REFERENCE_LEVELS_DBFS:
+                raise SettingError(f"a stem of role {role} has no level to be set to; leave it out")
+        self._roles = tuple(roles)
+        self._n_block = max(1, round(_BLOCK_S * rate_hz))
+        self._rest = np.zeros((len(roles), 0), np.float32)
+        self._sums = {power: np.zeros(len(roles)) for power in (1, 2, 4, 6)}
+        self._gram = np.zeros((len(roles), len(roles)))
+        self._loudest = np.zeros(len(roles))
+
+    def add(self, block: FloatArray) -> None:
+        """Hear the next samples (stems, samples) of all stems."""
+        samples = np.concatenate([self._rest, block], axis=1) if self._rest.size else block
+        n_blocks = samples.shape[1] // self._n_block
+        whole = samples[:, : n_blocks * self._n_block]
+        self._rest = samples[:, whole.shape[1] :].copy()
+        if n_blocks:
+            self._count(whole.reshape(len(self._roles), n_blocks, self._n_block))
+
+    def stems(self) -> tuple[StagedStem, ...]:
+        """Level and gain of every stem of what was heard so far."""
+        return tuple(self._stem(index, role) for index, role in enumerate(self._roles))
+
+    def _count(self, blocks: FloatArray) -> None:
+        peaks = np.maximum(blocks.max(axis=2), -blocks.min(axis=2)).astype(np.float64)
+        for power, total in self._sums.items():
+            total += (peaks**power).sum(axis=1)
+        self._gram += peaks @ peaks.T
+        self._loudest = np.maximum(self._loudest, peaks.max(axis=1))
+
+    def _stem(self, index: int, role: Role) -> StagedStem:
+        if gain_to_db(float(self._loudest[index])) <= SILENCE_DBFS:
+            return StagedStem(role, -np.inf, False, 0.0)
+        high, low = (2, 1) if role in _DISTANT else (6, 4)
+        share = float(self._sums[high][index] / self._sums[low][index])
+        level_dbfs = gain_to_db(share ** (1 / (high - low)))
+        is_bleed = role in TOM_ROLES and self._explained_share(index) > BLEED_SHARE
+        wanted_dbfs = REFERENCE_LEVELS_DBFS[role] + (BLEED_LEVEL_DB if is_bleed else 0.0)
+        gain_db = float(np.clip(wanted_dbfs - level_dbfs, -MAX_GAIN_DB, MAX_GAIN_DB))
+        return StagedStem(role, level_dbfs, is_bleed, gain_db)
+
+    def _explained_share(self, index: int) -> float:
+        """How much of a stem's peaks a non-negative mixture of other close stems explains."""
+        others = [
+            i
+            for i, role in enumerate(self._roles)
+            if i != index and role not in _EXPLAINS_NOTHING and self._gram[i, i] > 0.0
+        ]
+        if not others:
+            return 0.0
+        scale = np.sqrt(np.diag(self._gram))
+        correlation = self._gram / np.outer(scale + (scale == 0), scale + (scale == 0))
+        # Least squares from the normal equations: with G = L L', |L'x - L^-1 b| is the residual.
+        gram = correlation[np.ix_(others, others)] + 1e-9 * np.eye(len(others))
+        lower = np.linalg.cholesky(gram)
+        target = np.linalg.solve(lower, correlation[others, index])
+        _, distance = nnls(lower.T, target)
+        residual = distance**2 + max(0.0, 1.0 - float(target @ target))
+        return 1.0 - residual
+
+
+def staged_gains(stems: FloatArray, roles: Sequence[Role], rate_hz: int) -> NDArray[np.float32]:
+    """Linear gains (stems,) that set the levels of a whole session in memory.
+
+    Args:
+        stems: Samples (stems, N).
+        roles: Role of every stem.
+        rate_hz: Sample rate in Hz.
+    """
+    staging = GainStaging(roles, rate_hz)
+    staging.add(stems)
+    return np.array([db_to_gain(stem.gain_db) for stem in staging.stems()], dtype=np.float32)
