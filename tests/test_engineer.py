@@ -17,6 +17,7 @@ from drummix.corpus.kit import TOMS, FloatArray, Hit, Instrument, Kit, Piece
 from drummix.corpus.render import Rendering, render_performance
 from drummix.corpus.studio import Studio
 from drummix.corpus.taste import FADERS_DB, PANS, RANGES, Taste
+from drummix.gain_staging import staged_gains
 from drummix.levels import crest_db, db_to_gain, gain_to_db, peak_dbfs, rms_dbfs
 from drummix.roles import PAPER_ROLES, Role
 
@@ -145,14 +146,17 @@ def test_every_fader_and_pan_moves_its_microphone(
 
 
 @pytest.mark.parametrize("gain", [0.25, 2.0, 8.0])
-def test_dry_mix_of_louder_stems_is_exactly_as_much_louder(
+def test_how_hard_a_session_was_played_is_taken_back_by_the_preamps(
     gain: float, rendering: Rendering, studio: Studio, taste: Taste, mixes: ReferenceMixes
 ) -> None:
-    # A power of two changes no digit of a float but its exponent, down to the smallest normal one.
     louder = mix_reference(scaled(rendering, gain), studio, taste)
-    np.testing.assert_array_equal(louder.stems, np.float32(gain) * mixes.stems)
-    np.testing.assert_allclose(louder.dry, gain * mixes.dry, rtol=0, atol=1e-35)
-    assert not np.allclose(louder.wet, gain * mixes.wet)
+    for name in ("stems", "dry", "wet"):
+        np.testing.assert_allclose(getattr(louder, name), getattr(mixes, name), atol=1e-6)
+
+
+def test_stems_are_at_the_levels_that_a_mixer_sets(mixes: ReferenceMixes) -> None:
+    gains = staged_gains(mixes.stems, PAPER_ROLES, RATE_HZ)
+    np.testing.assert_allclose(gains, 1.0, atol=1e-5)
 
 
 def test_dry_mix_is_the_sum_of_the_dry_mixes_of_its_microphones(
@@ -207,10 +211,8 @@ def level_near(samples: FloatArray, frequency_hz: float) -> float:
 def test_drummers_perspective_is_the_audiences_mirrored(
     rendering: Rendering, studio: Studio, taste: Taste
 ) -> None:
-    # The plate has a left and a right of its own.
-    audience = replace(taste, plate_db=-120.0)
-    drummer = replace(audience, perspective="drummer")
-    one, other = (mix_reference(rendering, studio, view) for view in (audience, drummer))
+    drummer = replace(taste, perspective="drummer")
+    one, other = (mix_reference(rendering, studio, view) for view in (taste, drummer))
     np.testing.assert_allclose(other.dry, one.dry[::-1], atol=1e-6)
     np.testing.assert_allclose(other.wet, one.wet[::-1], atol=1e-5)
     assert not np.allclose(other.dry, one.dry, atol=1e-3)
@@ -228,10 +230,8 @@ def test_audience_sees_the_hihat_right_of_the_floor_tom(
 
     assert right_less_left_db("Hat") > 3.0
     assert right_less_left_db("Tom3") < -3.0
-    # The left overhead, over the hi-hat, is on the audience's right and only there.
-    left, right = mix_reference(only(rendering, "OHL"), studio, taste).dry
-    assert not np.any(left)
-    assert np.any(right)
+    # The left overhead, over the hi-hat, is on the audience's right.
+    assert right_less_left_db("OHL") > 6.0
 
 
 @pytest.mark.parametrize("ceiling_db", [-1.0, -6.0, -20.0])
@@ -280,7 +280,7 @@ def test_compressor_of_a_drum_does_not_hear_the_others(kit: Kit, taste: Taste) -
     # heard it would still be turned down, as it lets go in 100 ms.
     [onset] = session.onsets(Piece.SNARE)
     loud = session.microphones["Snare"].copy()
-    loud[onset - 6000 : onset - 900] = 0.1 * np.sin(np.arange(5100) * 2 * np.pi * 2000 / RATE_HZ)
+    loud[onset - 6000 : onset - 900] = 0.05 * np.sin(np.arange(5100) * 2 * np.pi * 2000 / RATE_HZ)
     beside = replace(session, microphones={**session.microphones, "Snare": loud})
     heavy = replace(bare(taste), close_ratio=3.0, close_over_db=20.0, gate_range_db=0.0)
     studio = Studio.for_kit(kit)
@@ -378,6 +378,7 @@ def test_docs_state_the_ranges_that_are_drawn() -> None:
         "predelay_ms": ("plate", "pre-delay"),
         "bus_ratio": ("bus compressor", "ratio"),
         "bus_threshold_db": ("bus compressor", "threshold"),
+        "master_drive_db": ("limiter", "drive"),
     }
     assert [name for name, limits in RANGES.items() if not is_stated(limits, *words_of[name])] == []
     for role, name in ((Role.KICK, "kick"), (Role.SNARE, "snare"), (Role.HIHAT, "hi-hat")):

@@ -21,6 +21,7 @@ from drummix.effects.dynamics import compress, gate_from_hits, limit
 from drummix.effects.eq import Band, butterworth, equalise
 from drummix.effects.pan import pan
 from drummix.effects.plate import plate
+from drummix.gain_staging import staged_gains
 from drummix.levels import db_to_gain
 from drummix.roles import PAPER_ROLES, Role
 
@@ -78,11 +79,17 @@ class ReferenceMixes:
 
 def mix_reference(rendering: Rendering, studio: Studio, taste: Taste) -> ReferenceMixes:
     """Mix a rendered session as the engineer with this taste does."""
-    stems = studio.stems(rendering)
+    recorded = studio.stems(rendering)
+    preamps = staged_gains(recorded, PAPER_ROLES, rendering.rate_hz)
+    stems = preamps[:, np.newaxis] * recorded
     by_role = {role: stems[i : i + 1] for i, role in enumerate(PAPER_ROLES)}
     toned = {role: _tone(track, role, rendering.rate_hz, taste) for role, track in by_role.items()}
     dry = _bus(toned, taste)
-    wet = _wet(toned, rendering, studio, taste)
+    clean = {
+        role: preamps[PAPER_ROLES.index(role)] * track
+        for role, track in studio.clean(rendering).items()
+    }
+    wet = _wet(toned, clean, rendering, studio, taste)
     master = np.float32(db_to_gain(_MASTER_DB))
     return ReferenceMixes(stems, master * dry, wet)
 
@@ -107,10 +114,13 @@ def _bus(tracks: Mapping[Role, FloatArray], taste: Taste) -> FloatArray:
 
 
 def _wet(
-    toned: Mapping[Role, FloatArray], rendering: Rendering, studio: Studio, taste: Taste
+    toned: Mapping[Role, FloatArray],
+    clean: Mapping[Role, FloatArray],
+    rendering: Rendering,
+    studio: Studio,
+    taste: Taste,
 ) -> FloatArray:
     rate_hz = rendering.rate_hz
-    clean = studio.clean(rendering)
     processed = {}
     for role, track in toned.items():
         if role in CLOSE_ROLES:
@@ -128,6 +138,7 @@ def _wet(
         attack_ms=25.0,
         release_ms=150.0,
     )
+    mix = mix * np.float32(db_to_gain(taste.master_drive_db))
     return limit(mix, rate_hz, ceiling_db=taste.limiter_ceiling_db, release_ms=80.0)
 
 
@@ -146,7 +157,7 @@ def _parallel_bus(tracks: Mapping[Role, FloatArray], rate_hz: int, taste: Taste)
 
 def _plate_return(tracks: Mapping[Role, FloatArray], rate_hz: int, taste: Taste) -> FloatArray:
     """A plate that does not move, so that a network can learn it."""
-    return plate(
+    returned = plate(
         _bus({role: tracks[role] for role in _PLATE_SENDS}, taste),
         rate_hz,
         decay=taste.plate_decay,
@@ -155,6 +166,7 @@ def _plate_return(tracks: Mapping[Role, FloatArray], rate_hz: int, taste: Taste)
         high_cut_hz=7000.0,
         excursion_samples=0.0,
     )
+    return returned if taste.perspective == "audience" else returned[::-1]
 
 
 def _close_channel(

@@ -24,8 +24,8 @@ FADERS_DB: Mapping[Role, Range] = {
     Role.TOM_MID: (-4.5, -2.0),
     Role.TOM_LOW: (-4.5, -2.0),
     Role.TOM_MID_LOW: (-4.5, -2.0),
-    Role.OVERHEAD_LEFT: (-5.0, -2.0),
-    Role.OVERHEAD_RIGHT: (-5.0, -2.0),
+    Role.OVERHEAD_LEFT: (-6.5, -3.5),
+    Role.OVERHEAD_RIGHT: (-6.5, -3.5),
 }
 """Range of each fader in dB for stems at the studio's levels."""
 
@@ -36,8 +36,8 @@ PANS: Mapping[Role, Range] = {
     Role.TOM_MID: (0.1, 0.3),
     Role.TOM_MID_LOW: (-0.25, -0.1),
     Role.TOM_LOW: (-0.5, -0.3),
-    Role.OVERHEAD_LEFT: (1.0, 1.0),
-    Role.OVERHEAD_RIGHT: (-1.0, -1.0),
+    Role.OVERHEAD_LEFT: (0.6, 0.8),
+    Role.OVERHEAD_RIGHT: (-0.8, -0.6),
 }
 """Range of each position in the audience's view, -1 left to 1 right, of a right-handed kit."""
 
@@ -53,6 +53,7 @@ RANGES: Mapping[str, Range] = {
     "predelay_ms": (8.0, 20.0),
     "bus_ratio": (1.7, 2.2),
     "bus_threshold_db": (-16.0, -12.0),
+    "master_drive_db": (5.0, 7.0),
 }
 """Ranges of the other values, in the order in which they are drawn."""
 
@@ -78,6 +79,7 @@ class Taste:
         predelay_ms: Pre-delay of the plate.
         bus_ratio: Ratio of the mix bus compressor.
         bus_threshold_db: Its threshold in dBFS.
+        master_drive_db: Gain of the wet mix into the limiter.
         limiter_ceiling_db: Ceiling of the mastering limiter.
     """
 
@@ -95,11 +97,12 @@ class Taste:
     predelay_ms: float
     bus_ratio: float
     bus_threshold_db: float
+    master_drive_db: float
     limiter_ceiling_db: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, perspective: Perspective = "audience") -> Taste:
-        """Draw one engineer's taste; toms share a fader and both overheads do."""
+        """Draw one engineer's taste; toms share a fader, both overheads do and lie opposite."""
 
         def between(low: float, high: float) -> float:
             return round(float(rng.uniform(low, high)), 3)
@@ -108,6 +111,7 @@ class Taste:
         faders[Role.TOM_LOW] = faders[Role.TOM_MID_LOW] = faders[Role.TOM_MID]
         faders[Role.OVERHEAD_RIGHT] = faders[Role.OVERHEAD_LEFT]
         pans = {role: between(*PANS[role]) for role in PAPER_ROLES}
+        pans[Role.OVERHEAD_RIGHT] = -pans[Role.OVERHEAD_LEFT]
         return cls(
             faders_db=faders,
             pans=pans,
