@@ -162,6 +162,17 @@ def test_spectrum_below_12_khz_does_not_depend_on_the_rate(rate_hz):
     np.testing.assert_allclose(spectrum(rate_hz), native, atol=2e-3 * native.max())
 
 
+@pytest.mark.parametrize("size", [0.25, 0.4])
+def test_a_smaller_plate_is_the_same_one_in_less_time(size):
+    """At its own rate, which is higher by the factor, every sample is the full plate's."""
+    impulse = np.zeros((1, 40_000))
+    impulse[0, 0] = 1.0
+    settings = {"decay": 0.4, "excursion_samples": 0.0}
+    full = plate(impulse, PLATE_RATE_HZ, **settings)
+    small = plate(impulse, round(PLATE_RATE_HZ / size), size=size, **settings)
+    np.testing.assert_array_equal(small, full)
+
+
 def test_damping_takes_high_frequencies_out_of_the_tail():
     track = impulse(2.0, PLATE_RATE_HZ)
     bright, dark = (
@@ -193,6 +204,7 @@ def test_bandwidth_is_a_one_pole_low_pass_on_the_input():
     "changed",
     [
         {"decay": 0.6},
+        {"size": 0.5},
         {"predelay_ms": 10.0},
         {"bandwidth": 0.5},
         {"damping": 0.3},
@@ -224,6 +236,8 @@ def test_send_keeps_the_direct_sound_and_adds_the_plate_at_its_gain(n_channels, 
     [
         ("decay", 1.0),
         ("decay", -0.1),
+        ("size", 1.1),
+        ("size", 0.2),
         ("predelay_ms", -1.0),
         ("bandwidth", 1.1),
         ("damping", -0.1),

@@ -320,7 +320,7 @@ def test_engineer_1_keeps_the_taste_that_corpora_were_made_with() -> None:
     assert taste.faders_db[Role.KICK] == -1.976
     assert taste.pans[Role.TOM_LOW] == -0.434
     assert taste.overhead_shelf_db == 7.402
-    assert taste.plate_decay == 0.418
+    assert taste.plate_decay == 0.298
     assert taste.bus_threshold_db == -13.835
 
 
@@ -379,6 +379,7 @@ def test_docs_state_the_ranges_that_are_drawn() -> None:
         "bus_ratio": ("bus compressor", "ratio"),
         "bus_threshold_db": ("bus compressor", "threshold"),
         "master_drive_db": ("limiter", "drive"),
+        "plate_size": ("plate", "size"),
     }
     assert [name for name, limits in RANGES.items() if not is_stated(limits, *words_of[name])] == []
     for role, name in ((Role.KICK, "kick"), (Role.SNARE, "snare"), (Role.HIHAT, "hi-hat")):

@@ -161,6 +161,7 @@ def _plate_return(tracks: Mapping[Role, FloatArray], rate_hz: int, taste: Taste)
         _bus({role: tracks[role] for role in _PLATE_SENDS}, taste),
         rate_hz,
         decay=taste.plate_decay,
+        size=taste.plate_size,
         predelay_ms=taste.predelay_ms,
         low_cut_hz=180.0,
         high_cut_hz=7000.0,

@@ -48,12 +48,13 @@ RANGES: Mapping[str, Range] = {
     "close_ratio": (2.0, 3.0),
     "close_over_db": (4.0, 8.0),
     "parallel_share": (0.06, 0.12),
-    "plate_db": (-18.0, -14.0),
-    "plate_decay": (0.3, 0.42),
-    "predelay_ms": (8.0, 20.0),
+    "plate_db": (-15.0, -12.0),
+    "plate_decay": (0.2, 0.3),
+    "predelay_ms": (3.0, 8.0),
     "bus_ratio": (1.7, 2.2),
     "bus_threshold_db": (-16.0, -12.0),
     "master_drive_db": (5.0, 7.0),
+    "plate_size": (0.3, 0.4),
 }
 """Ranges of the other values, in the order in which they are drawn."""
 
@@ -80,6 +81,7 @@ class Taste:
         bus_ratio: Ratio of the mix bus compressor.
         bus_threshold_db: Its threshold in dBFS.
         master_drive_db: Gain of the wet mix into the limiter.
+        plate_size: Size of the plate.
         limiter_ceiling_db: Ceiling of the mastering limiter.
     """
 
@@ -98,6 +100,7 @@ class Taste:
     bus_ratio: float
     bus_threshold_db: float
     master_drive_db: float
+    plate_size: float
     limiter_ceiling_db: float
 
     @classmethod

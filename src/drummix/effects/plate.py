@@ -49,6 +49,7 @@ def plate(
     rate_hz: int,
     *,
     decay: float = 0.5,
+    size: float = 1.0,
     predelay_ms: float = 0.0,
     bandwidth: float = 0.9995,
     damping: float = 0.0005,
@@ -63,6 +64,8 @@ def plate(
         samples: Mono (1, N) or stereo (2, N); stereo is summed to (left + right) / 2.
         rate_hz: Sample rate in Hz.
         decay: Gain of each quarter of the tank, 0..0.98; see `decay_for_t60`.
+        size: Factor on every delay in the plate, 0.25..1: a smaller plate builds up and dies
+            away that much faster, at the same level.
         predelay_ms: Delay before the plate, 0..1000 ms.
         bandwidth: Input low-pass, 0..1; 1.0 lets everything through.
         damping: Low-pass in the tank, 0..1; 0.0 has no loss at high frequencies.
@@ -80,9 +83,9 @@ def plate(
         SettingError: If a setting is outside its range or there are more than two channels.
 
     Source:
-        Dattorro 1997, fig. 1 and table 1 and 2. We differ in two points: the plate runs at
-        his 29,761 Hz whatever the session's rate, and both all-passes move (he moves one or
-        both), a quarter of a period apart.
+        Dattorro 1997, fig. 1 and table 1 and 2. We differ in three points: the plate runs at
+        his 29,761 Hz whatever the session's rate, or at a higher one to be smaller, and both
+        all-passes move (he moves one or both), a quarter of a period apart.
     """
     track = checked_samples(samples)
     if track.shape[0] > 2:
@@ -90,12 +93,13 @@ def plate(
     rate_hz = checked_rate(rate_hz)
     n_samples = track.shape[1]
     predelay = round(checked_range("predelay_ms", predelay_ms, 0.0, 1000.0) * rate_hz / 1000.0)
+    tank_rate_hz = round(PLATE_RATE_HZ / checked_range("size", size, 0.25, 1.0))
     tank_settings = (
         checked_range("decay", decay, 0.0, 0.98),
         checked_range("bandwidth", bandwidth, 0.0, 1.0),
         checked_range("damping", damping, 0.0, 1.0),
         checked_range("excursion_samples", excursion_samples, 0.0, 16.0),
-        2.0 * math.pi * checked_range("modulation_hz", modulation_hz, 0.0, 10.0) / PLATE_RATE_HZ,
+        2.0 * math.pi * checked_range("modulation_hz", modulation_hz, 0.0, 10.0) / tank_rate_hz,
     )
     cuts: list[Band] = []
     if low_cut_hz is not None:
@@ -105,8 +109,8 @@ def plate(
     if n_samples <= predelay:
         return np.zeros((2, n_samples), dtype=np.float32)
     fed = track[:, : n_samples - predelay].mean(axis=0, keepdims=True)
-    at_plate_rate = resample(fed, rate_hz, PLATE_RATE_HZ)[0].astype(np.float64)
-    heard = resample(_tank(at_plate_rate, *tank_settings), PLATE_RATE_HZ, rate_hz)
+    at_tank_rate = resample(fed, rate_hz, tank_rate_hz)[0].astype(np.float64)
+    heard = resample(_tank(at_tank_rate, *tank_settings), tank_rate_hz, rate_hz)
     wet = np.zeros((2, n_samples), dtype=np.float32)
     end = min(n_samples, predelay + heard.shape[1])
     wet[:, predelay:end] = heard[:, : end - predelay]
@@ -119,6 +123,7 @@ def plate_send(
     *,
     wet_db: float,
     decay: float = 0.5,
+    size: float = 1.0,
     predelay_ms: float = 0.0,
     bandwidth: float = 0.9995,
     damping: float = 0.0005,
@@ -134,6 +139,7 @@ def plate_send(
         rate_hz: Sample rate in Hz.
         wet_db: Gain of the reverberation in dB.
         decay: As in `plate`, and so on below.
+        size: See `plate`.
         predelay_ms: See `plate`.
         bandwidth: See `plate`.
         damping: See `plate`.
@@ -153,6 +159,7 @@ def plate_send(
         samples,
         rate_hz,
         decay=decay,
+        size=size,
         predelay_ms=predelay_ms,
         bandwidth=bandwidth,
         damping=damping,
