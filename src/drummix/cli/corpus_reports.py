@@ -1,0 +1,56 @@
+"""`drummix corpus calibrate`: what a corpus measures like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drummix.cli.output import AsJson, print_json, say, shown_progress
+
+
+def register(corpus: typer.Typer) -> None:
+    """Add the commands to `drummix corpus`."""
+    corpus.command("calibrate")(calibrate_command)
+
+
+def calibrate_command(
+    corpus: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a rendered corpus.")],
+    part: Annotated[
+        str | None,
+        typer.Option(help="The part to measure: train, validation or test; all if none."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Measure N items only, shuffled, the kits taking turns."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that work at the same time.")] = 1,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the mixes of a corpus beside human mixes, and say what is outside their range."""
+    if as_json and as_markdown:
+        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    from drummix.evaluation.calibration import calibrate
+
+    with shown_progress() as progress:
+        table = calibrate(
+            corpus,
+            part=part,
+            limit=limit,
+            workers=workers,
+            progress=lambda n_done, n_all, _: progress("measuring", n_done, n_all),
+        )
+    if as_json:
+        print_json(table.to_mapping())
+    else:
+        typer.echo(table.to_markdown() if as_markdown else table.to_text())
+    for failure in table.failures:
+        say(f"drummix: {failure}")
+    if table.failures:
+        n_items = len(table.items) + len(table.failures)
+        say(f"drummix: {len(table.failures)} of {n_items} items are not in the figures")
+        raise typer.Exit(1)
