@@ -50,3 +50,14 @@ def resample_blocks(
     if stream is not None and n_left > 0:
         # soxr may round the length down by a sample.
         yield np.zeros((resampled.shape[1], n_left), dtype=np.float32)
+
+
+def exactly(n_samples: int, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """Stereo blocks cut or padded with zeros to `n_samples`: there and back may be one sample off."""
+    n_left = n_samples
+    for block in blocks:
+        if n_left > 0:
+            yield block[:, :n_left]
+        n_left -= block.shape[1]
+    if n_left > 0:
+        yield np.zeros((2, n_left), dtype=np.float32)

@@ -17,7 +17,7 @@ from drummix.gain_staging import GainStaging, StagedStem
 from drummix.levels import db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress, mixed_blocks
 from drummix.mixers.graph import INPUT_NAME, build_graph
-from drummix.mixers.rate import resample_blocks
+from drummix.mixers.rate import exactly, resample_blocks
 from drummix.mixers.segments import (
     DEFAULT_HOP_FRAMES,
     even_segments,
@@ -120,7 +120,7 @@ class WaveUNetMixer:
             segments = even_segments(config, n_frames, self._hop_frames)
         mix = run_segments(segments, inputs, config, load_network(self._model))
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
-        return _exactly(session.n_samples, back)
+        return exactly(session.n_samples, back)
 
 
 def load_network(model: Model) -> Callable[[FloatArray], FloatArray]:
@@ -161,14 +161,3 @@ def _stage(session: Session, progress: Progress | None) -> tuple[StagedStem, ...
         if progress is not None:
             progress("measuring", n_done, session.n_samples)
     return staging.stems()
-
-
-def _exactly(n_samples: int, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    """Cut or pad with zeros: resampling there and back may be a sample off."""
-    n_left = n_samples
-    for block in blocks:
-        if n_left > 0:
-            yield block[:, :n_left]
-        n_left -= block.shape[1]
-    if n_left > 0:
-        yield np.zeros((2, n_left), dtype=np.float32)
