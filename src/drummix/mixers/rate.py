@@ -53,7 +53,7 @@ def resample_blocks(
 
 
 def exactly(n_samples: int, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    """Stereo blocks cut or padded with zeros to `n_samples`: there and back may be one sample off."""
+    """Stereo blocks cut or padded with zeros: resampling there and back may be a sample off."""
     n_left = n_samples
     for block in blocks:
         if n_left > 0:
