@@ -113,6 +113,49 @@ def test_controller_4_opens_the_hihat_as_the_pedal_comes_up(
     assert [hit.openness for hit in read_midi(path)] == pytest.approx([0.0, openness, 0.0])
 
 
+def test_pedal_that_closes_stops_open_hihats_that_still_ring(tmp_path: Path) -> None:
+    # 480 ticks are half a second.
+    path = write_midi(
+        tmp_path / "a.mid",
+        [
+            pedal(0),
+            note(26, 90),
+            note(51, 90),
+            note(46, 90, ticks=480),
+            pedal(60, ticks=240),  # half-way: it still rings
+            pedal(90, ticks=240),
+            pedal(90, ticks=240),  # shut already: this closes nothing
+            note(46, 90),
+            pedal(40, ticks=240),
+            pedal(88, ticks=240),
+            note(42, 90),
+        ],
+    )
+    rings = [(hit.note, hit.rings_s) for hit in read_midi(path)]
+    assert rings == [
+        (26, pytest.approx(1.0)),
+        (51, None),
+        (46, pytest.approx(0.5)),
+        (46, pytest.approx(0.5)),
+        (42, None),
+    ]
+
+
+def test_hand_on_a_cymbal_stops_its_strokes_so_far(tmp_path: Path) -> None:
+    def hand(value: int, ticks: int) -> mido.Message:
+        return mido.Message("polytouch", note=55, value=value, time=ticks, channel=9)
+
+    strokes = [note(55, 90), note(49, 90), note(55, 100, ticks=480)]
+    path = write_midi(tmp_path / "a.mid", [*strokes, hand(127, 240), hand(0, 48), note(55, 80)])
+    # Letting go, at value 0, stops nothing; a stroke after the hand rings.
+    assert [hit.rings_s for hit in read_midi(path)] == [
+        pytest.approx(0.75),
+        None,
+        pytest.approx(0.25),
+        None,
+    ]
+
+
 def test_other_instruments_beside_a_drum_channel_are_left_out(tmp_path: Path) -> None:
     bass = [note(36, 100, channel=0), pedal(0, channel=0)]
     path = write_midi(tmp_path / "a.mid", [*bass, note(42, 90), note(38, 80)])
@@ -231,3 +274,15 @@ def test_published_performance_reads_as_mido_counts_it(published: tuple[Performa
     assert [hit.time_s for hit in hits] == sorted(hit.time_s for hit in hits)
     assert hits[-1].time_s <= performance.duration_s
     assert min(hit.openness for hit in hits) >= 0.0
+
+
+@needs_groove
+def test_published_dataset_holds_closing_pedals_and_grabbed_cymbals(
+    published: tuple[Performance, ...],
+) -> None:
+    chosen = [p for p in published if p.id.startswith("drummer1/session1/")][:20]
+    hits = [hit for performance in chosen for hit in read_midi(performance.path)]
+    stopped = [hit for hit in hits if hit.rings_s is not None]
+    assert len(stopped) > 100
+    assert {hit.note for hit in stopped} <= {26, 46, 49, 52, 55, 57}
+    assert min(hit.rings_s or 0.0 for hit in stopped) >= 0.0

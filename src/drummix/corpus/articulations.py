@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -64,6 +65,13 @@ _NAME_PIECES = (
     (r"ride", Piece.RIDE),
     (r"crash|china|splash|cymbal|bell", Piece.CRASH),
     (r"tom|floor", Piece.TOM_1),
+)
+Opening = Literal["pedal", "closed", "half", "open"]
+_OPENINGS: tuple[tuple[str, Opening], ...] = (
+    (r"pedal|foot|chick", "pedal"),
+    (r"half|semi|loose|quarter|slight", "half"),
+    (r"clos|tight|shut", "closed"),
+    (r"open|wash", "open"),
 )
 _CYMBALS = (Piece.RIDE, Piece.CRASH)
 OVERHEAD_NAME = re.compile(r"^oh|over ?head", re.IGNORECASE)
@@ -153,15 +161,33 @@ def likely_main_channels(
     return (best,) if best is not None and peaks[best] > 0.0 else ()
 
 
+def hihat_opening(name: str) -> Opening | None:
+    """How far the hi-hat of an instrument is open, by its name; None where the name does not say.
+
+    >>> hihat_opening("HihatClosedEdge"), hihat_opening("hihat_semi_open"), hihat_opening("Hat 1")
+    ('closed', 'half', None)
+    """
+    for pattern, opening in _OPENINGS:
+        if re.search(pattern, name, re.IGNORECASE):
+            return opening
+    return None
+
+
 def hihat_chokes(pieces: Mapping[str, Piece]) -> dict[str, tuple[str, ...]]:
-    """Closed and pedal hi-hats stop the more open ones.
+    """Closed and pedal hi-hats stop the more open ones, a half-open one those that are open.
 
     >>> hihat_chokes({"HatPedal": Piece.HIHAT, "HatOpen": Piece.HIHAT, "Ride": Piece.RIDE})
     {'HatPedal': ('HatOpen',)}
     """
-    hats = [name for name, piece in pieces.items() if piece is Piece.HIHAT]
-    ringing = tuple(name for name in hats if re.search("open", name, re.IGNORECASE))
-    return {name: ringing for name in hats if name not in ringing and ringing}
+    openings = {name: hihat_opening(name) for name, piece in pieces.items() if piece is Piece.HIHAT}
+    wide = tuple(name for name, opening in openings.items() if opening == "open")
+    ringing = tuple(name for name, opening in openings.items() if opening in ("open", "half"))
+    chokes = {
+        name: wide if opening == "half" else ringing
+        for name, opening in openings.items()
+        if opening != "open"
+    }
+    return {name: stopped for name, stopped in chokes.items() if stopped}
 
 
 def with_stand_ins(note_map: Mapping[int, str]) -> dict[int, str]:

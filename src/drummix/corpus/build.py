@@ -43,13 +43,17 @@ from drummix.corpus.plan import (
     kit_label,
     plan_corpus,
 )
-from drummix.corpus.render import HitPool, Rendering, render_performance
+from drummix.corpus.render import Rendering, render_performance
+from drummix.corpus.strokes import HitPool
 from drummix.corpus.studio import Studio
 from drummix.corpus.synthkit import synth_kit
 from drummix.corpus.taste import Taste
 from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
 from drummix.roles import PAPER_ROLES
+
+# Enough for the test part to have three of them.
+_SYNTHKIT_HITS = 12
 
 Progress = Callable[[int, int, str], None]
 Notice = Callable[[str], None]
@@ -106,7 +110,7 @@ def render_corpus(
 def load_kit(name: str) -> Kit:
     """A DrumGizmo kit by its folder, or the built-in kit by the name ``synthkit``."""
     if name == SYNTHKIT:
-        return synth_kit(rate_hz=CORPUS_RATE_HZ)
+        return synth_kit(rate_hz=CORPUS_RATE_HZ, hits_per_instrument=_SYNTHKIT_HITS)
     return read_kit(Path(name), rate_hz=CORPUS_RATE_HZ)
 
 

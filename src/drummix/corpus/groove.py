@@ -2,15 +2,16 @@
 
 Source: Gillick, Roberts, Engel, Eck and Bamman, "Learning to Groove with Inverse Sequence
 Transformations", ICML 2019; the dataset is CC BY 4.0 and states its own train/validation/test
-parts in ``info.csv``. It was played on a Roland TD-11, whose controller 4 is the hi-hat pedal.
+parts in ``info.csv``. It was played on a Roland TD-11, whose controller 4 is the hi-hat pedal and
+whose polyphonic aftertouch is a hand that grabs a cymbal.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,18 @@ PARTS = ("train", "validation", "test")
 HIHAT_NOTES = frozenset({22, 26, 42, 44, 46})
 """Notes of the hi-hat: closed edge, open edge, closed, pedal and open."""
 
+OPEN_HIHAT_NOTES = frozenset({26, 46})
+"""Notes of a hi-hat that rings until the pedal closes it."""
+
 # General MIDI's channel 10, counted from zero.
 _DRUM_CHANNEL = 9
 
 # Controller 4 of the TD-11 rests at 90 with the pedal down and reads 0 with the foot off.
 _PEDAL_DOWN = 90
 _PEDAL_CONTROLLER = 4
+
+# From here on the pedal holds the cymbals shut: a little before its end, as sensors drift.
+_PEDAL_SHUT = 86
 _COLUMNS = ("id", "style", "bpm", "beat_type", "midi_filename", "duration", "split")
 
 
@@ -41,12 +48,15 @@ class PerformedHit:
         note: General MIDI or Roland TD note number.
         velocity: MIDI velocity, 1 to 127.
         openness: Hi-hat pedal when struck, 0.0 closed to 1.0 open; 0.0 for other pieces.
+        rings_s: Seconds until the player stops the sound, by closing the hi-hat or grabbing the
+            cymbal; None where it rings out or another stroke stops it.
     """
 
     time_s: float
     note: int
     velocity: int
     openness: float = 0.0
+    rings_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,18 +185,29 @@ def read_midi(path: Path) -> tuple[PerformedHit, ...]:
 def _hits(messages: list[Any]) -> tuple[PerformedHit, ...]:
     channels = {message.channel for message in messages if _is_stroke(message)}
     heard = {_DRUM_CHANNEL} if _DRUM_CHANNEL in channels else channels
-    hits = []
+    hits: list[PerformedHit] = []
     time_s, pedal = 0.0, _PEDAL_DOWN
     for message in messages:
         time_s += message.time
         if message.is_meta or getattr(message, "channel", None) not in heard:
             continue
         if message.type == "control_change" and message.control == _PEDAL_CONTROLLER:
+            if pedal < _PEDAL_SHUT <= message.value:
+                _stop(hits, OPEN_HIHAT_NOTES, time_s)
             pedal = min(message.value, _PEDAL_DOWN)
+        elif message.type == "polytouch" and message.value > 0:
+            _stop(hits, {message.note}, time_s)
         elif _is_stroke(message):
             openness = 1.0 - pedal / _PEDAL_DOWN if message.note in HIHAT_NOTES else 0.0
             hits.append(PerformedHit(time_s, message.note, message.velocity, openness))
     return tuple(hits)
+
+
+def _stop(hits: list[PerformedHit], notes: Collection[int], time_s: float) -> None:
+    """Note in the strokes of `notes` that still ring that the player stops them now."""
+    for index, hit in enumerate(hits):
+        if hit.note in notes and hit.rings_s is None:
+            hits[index] = replace(hit, rings_s=time_s - hit.time_s)
 
 
 def _is_stroke(message: Any) -> bool:
