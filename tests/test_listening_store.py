@@ -150,7 +150,7 @@ def test_what_comes_late_for_a_submitted_page_changes_nothing() -> None:
         ({"kind": "submit", "page": 0, "value": 1.0}, "not yet played and moved: 1, 2"),
         ({"kind": "finish", "detail": ""}, "pages left"),
         ({"kind": "delete"}, "unknown kind"),
-        ({"kind": "volume", "value": 40.0}, "between -60 and 12"),
+        ({"kind": "volume", "value": 40.0}, "between -60 and 0"),
         ({"kind": "loop", "page": 0, "detail": "3 1"}, "ends after its start"),
         ({"kind": "loop", "page": 0, "detail": "nan inf"}, "ends after its start"),
         ({"kind": "answers", "detail": "[1]"}, "not a JSON object"),
@@ -165,7 +165,7 @@ def test_an_event_that_cannot_be_is_refused(event: dict[str, object], reason: st
 
 
 def test_consent_and_questionnaire_come_before_the_first_page() -> None:
-    state = SessionState(PLAN, Rules(must_answer=True))
+    state = SessionState(PLAN, has_questions=True)
     [opening] = numbered({"kind": "open", "page": 0})
     with pytest.raises(EventRefusedError, match="consent"):
         state.check(opening)

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from drummix.cli import corpus, demo, evaluate, inspect, mix, train
+from drummix.cli import corpus, demo, evaluate, inspect, listen, mix, train
 from drummix.cli.output import say
 from drummix.errors import DrummixError
 
@@ -83,6 +83,7 @@ demo.register(app)
 corpus.register(app)
 train.register(app)
 evaluate.register(app)
+listen.register(app)
 
 
 def main() -> None:

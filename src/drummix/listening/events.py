@@ -18,6 +18,9 @@ from drummix.listening.plan import SessionPlan
 MAX_DETAIL_CHARS = 2000
 MAX_VALUE = 1e6
 
+INITIAL_VOLUME_DB = -6.0
+"""The in-test volume at first: it can go up as well as down, and never above full scale."""
+
 # Kind -> which of page, slot, value and detail it must have; no others are allowed.
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "consent": (),
@@ -37,7 +40,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 RANGES: Mapping[str, tuple[float, float, str]] = {
     "stop": (0.0, MAX_VALUE, "heard seconds"),
     "rate": (0.0, 100.0, "a score"),
-    "volume": (-60.0, 12.0, "a gain in dB"),
+    "volume": (-60.0, 0.0, "a gain in dB"),
     "leave": (0.0, MAX_VALUE, "seconds on the page"),
     "submit": (0.0, MAX_VALUE, "seconds on the page"),
 }
@@ -93,24 +96,29 @@ class Rules:
     Args:
         must_play: Every stimulus must have been played.
         must_move: Every slider must have been moved.
-        must_answer: The questionnaire comes before the first page.
     """
 
     must_play: bool = True
     must_move: bool = True
-    must_answer: bool = False
 
 
 @dataclass
 class SessionState:
-    """What a session has become: `check` then `apply` each event, in order."""
+    """What a session has become: `check` then `apply` each event, in order.
+
+    Args:
+        plan: The pages.
+        rules: What must be done before a page may be submitted.
+        has_questions: Whether a questionnaire comes before the first page.
+    """
 
     plan: SessionPlan
     rules: Rules = field(default_factory=Rules)
+    has_questions: bool = False
     has_consented: bool = False
     answers: dict[str, Any] | None = None
     final_comment: str = ""
-    volume_db: float = 0.0
+    volume_db: float = INITIAL_VOLUME_DB
     page: int = 0
     opened: set[int] = field(default_factory=set)
     page_s: dict[int, float] = field(default_factory=dict)
@@ -141,7 +149,7 @@ class SessionState:
                 raise EventRefusedError(f"there is no slot {event.slot}")
             if not self.has_consented:
                 raise EventRefusedError("consent comes first")
-            if self.rules.must_answer and self.answers is None:
+            if self.has_questions and self.answers is None:
                 raise EventRefusedError("the questionnaire comes first")
         must_play = self.rules.must_play and self._is_open(event)
         if event.kind == "rate" and must_play and not self._slot(event).n_plays:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -255,9 +255,16 @@ class ResultStore:
         ).fetchone()
         return None if row is None else Event(*row)
 
+    def last_events(self) -> dict[str, tuple[int, float]]:
+        """Session -> how many events it has and when the last came, in seconds since 1970."""
+        rows = self._db.execute(
+            "SELECT session, count(*), max(server_s) FROM events GROUP BY session"
+        )
+        return {session: (n_events, last_s) for session, n_events, last_s in rows}
+
     def state(self, session: Session) -> SessionState:
         """What a session has become."""
-        state = SessionState(session.plan, self.rules)
+        state = SessionState(session.plan, self.rules, bool(self.meta["questions"]))
         for event in self.events(session.session):
             state.apply(event)
         return state
@@ -273,13 +280,19 @@ class ResultStore:
             for session, events, at in batches
             for e in events
         ]
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self.transaction():
             self._db.executemany(
                 "INSERT INTO events (session, writer, number, kind, page, slot, value, detail, "
                 "client_s, server_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written within reaches the disk together, or not at all."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._db.execute("COMMIT")
         except BaseException:
             self._db.execute("ROLLBACK")
@@ -317,6 +330,7 @@ def create_store(
         "screening": dict(screening),
         "questions": [dict(question) for question in questions],
     }
+    path.touch(mode=0o600)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

@@ -1,0 +1,108 @@
+"""The server process of a study: one socket, one process, one writer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from drummix.errors import SettingError
+from drummix.listening.build import STUDY_NAME, BuiltStudy, read_built
+from drummix.listening.server import create_app
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server that is about to answer.
+
+    Args:
+        built: The study.
+        url: Where listeners reach it.
+        admin_link: The experimenter's page, with its token after the #.
+    """
+
+    built: BuiltStudy
+    url: str
+    admin_link: str
+
+
+def serve(
+    folder: Path,
+    *,
+    host: str,
+    port: int,
+    behind_proxy: bool,
+    started: Callable[[Serving], None],
+) -> None:
+    """Serve a study until the process is told to stop.
+
+    Args:
+        folder: Folder of the study.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        behind_proxy: Believe the client's address that a proxy states.
+        started: Called when the port is taken, before the first answer.
+
+    Raises:
+        SettingError: If the folder is no study, it is being served already, or the port is taken.
+    """
+    built = read_built(folder)
+    with _only_server(folder), _listening(host, port) as sock:
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{sock.getsockname()[1]}"
+        started(Serving(built, url, f"{url}/admin#{built.admin_token}"))
+        config = uvicorn.Config(
+            create_app(built),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=behind_proxy,
+            forwarded_allow_ips="*" if behind_proxy else None,
+            timeout_graceful_shutdown=5,
+            ws="none",
+        )
+        uvicorn.Server(config).run(sockets=[sock])
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            # Here, so that whoever is told the address can connect at once.
+            sock.listen(512)
+        except BaseException:
+            sock.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise SettingError(
+            f"cannot listen on {host}:{port} ({error}); choose another --host or --port, "
+            "0 for a free port"
+        ) from error
+    with sock:
+        yield sock
+
+
+@contextmanager
+def _only_server(folder: Path) -> Iterator[None]:
+    """Two servers of one study would each miss what the other takes in."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has none, and there the port is the only guard.
+        yield
+        return
+    with (folder / STUDY_NAME).open("rb") as card:
+        try:
+            fcntl.flock(card, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingError(
+                f"{folder} is being served already; stop that server first"
+            ) from None
+        yield
