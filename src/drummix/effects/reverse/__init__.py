@@ -14,7 +14,7 @@ from drummix.effects.reverse.envelopes import GainEnvelopes, fit_gain_envelopes
 from drummix.effects.reverse.equations import Equations, EquationStream
 from drummix.effects.reverse.filtering import filter_blocks
 from drummix.effects.reverse.fitting import fit_filters, fit_gains
-from drummix.effects.reverse.solving import MixFit, Score, StemFit, score, solve
+from drummix.effects.reverse.solving import MixFit, Score, StemFit, score, solve, solve_filters
 
 __all__ = [
     "EquationStream",
@@ -29,4 +29,5 @@ __all__ = [
     "fit_gains",
     "score",
     "solve",
+    "solve_filters",
 ]
