@@ -1,0 +1,516 @@
+"""The server of a listening test: blind towards its listeners, deaf to everybody else."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drummix import audio
+from drummix.audio import Audio
+from drummix.errors import SettingError
+from drummix.listening.build import BuiltStudy, build_study
+from drummix.listening.enrolment import invite
+from drummix.listening.limits import RateLimit
+from drummix.listening.store import ResultStore, read_ratings
+
+pytest.importorskip("starlette", reason="the extra `listen` is not installed")
+pytest.importorskip("httpx", reason="the extra `dev` is not installed")
+
+from starlette.testclient import TestClient
+
+from drummix.listening.server import SECURITY_HEADERS, create_app
+from drummix.listening.serving import Serving, serve
+
+SYSTEMS = ("zebra-dry", "quagga-wet", "anchor")
+ITEMS = ("gamelan", "calypso")
+SECRETS = (*SYSTEMS, *ITEMS, "zebra", "quagga", "reference", "anchor")
+STUDY = """
+name = "pilot"
+title = "Listening"
+rate_hz = 16000
+excerpt_s = 0.6
+open_enrolment = true
+training = "none"
+max_listeners = 20
+[systems.zebra-dry]
+role = "reference"
+[systems.quagga-wet]
+[systems.anchor]
+role = "anchor"
+source = "zebra-dry"
+[[questions]]
+name = "age"
+text = "How old are you?"
+kind = "number"
+low = 18
+high = 99
+"""
+
+
+@pytest.fixture(scope="module")
+def mixes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a study file with the mixes of two items."""
+    folder = tmp_path_factory.mktemp("study")
+    rng = np.random.default_rng(0)
+    for item in ITEMS:
+        (folder / "mixes" / item).mkdir(parents=True)
+        for system in SYSTEMS[:2]:
+            noise = 0.1 * rng.standard_normal((2, 12_000), dtype=np.float32)
+            audio.write(folder / "mixes" / item / f"{system}.wav", Audio(noise, 16_000))
+    (folder / "study.toml").write_text(STUDY)
+    return folder
+
+
+@pytest.fixture
+def built(mixes: Path, tmp_path: Path) -> BuiltStudy:
+    """Build the study into a folder of this test's own."""
+    return build_study(mixes / "study.toml", tmp_path / "study")
+
+
+@pytest.fixture
+def client(built: BuiltStudy) -> Iterator[TestClient]:
+    """Run the application in this process."""
+    with TestClient(create_app(built)) as running:
+        yield running
+
+
+class Listener:
+    """A listener's browser, as far as the server can tell."""
+
+    def __init__(self, client: TestClient, token: str) -> None:
+        self.client = client
+        self.token = token
+        self.number = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def session(self) -> Any:
+        return self.client.get("/api/session", headers=self.headers).json()
+
+    def post(self, *events: dict[str, Any], writer: str = "writer-1") -> Any:
+        """Send events, numbered on from the last."""
+        numbered = []
+        for event in events:
+            self.number += 1
+            numbered.append({"number": self.number, **event})
+        body = {"writer": writer, "events": numbered}
+        return self.client.post("/api/events", json=body, headers=self.headers)
+
+    def begin(self) -> "Listener":
+        """Agree and answer, up to the first page."""
+        answer = self.post({"kind": "consent"}, {"kind": "answers", "detail": '{"age": 30}'})
+        assert answer.status_code == 200
+        return self
+
+    def rate_page(self, page: int, scores: list[float]) -> None:
+        """Play and rate every slot of a page, then submit it."""
+        for slot, score in enumerate(scores):
+            self.post(
+                {"kind": "play", "page": page, "slot": slot},
+                {"kind": "rate", "page": page, "slot": slot, "value": score},
+            )
+        assert self.post({"kind": "submit", "page": page, "value": 9.5}).status_code == 200
+
+
+def enrolled(client: TestClient) -> Listener:
+    """Enrol a new listener."""
+    return Listener(client, client.post("/api/enrol").json()["token"])
+
+
+def admin(built: BuiltStudy) -> dict[str, str]:
+    return {"Authorization": f"Bearer {built.admin_token}"}
+
+
+def test_a_listener_goes_from_consent_to_the_end(client: TestClient, built: BuiltStudy) -> None:
+    listener = enrolled(client)
+    first = listener.session()
+    assert (first["has_consented"], first["has_answered"], first["page"]["page"]) == (
+        False,
+        False,
+        0,
+    )
+    listener.begin()
+    listener.rate_page(0, [10, 20, 30])
+    assert listener.session()["page"]["page"] == 1
+    listener.rate_page(1, [40, 50, 60])
+    assert listener.session()["page"] is None
+    listener.post({"kind": "finish", "detail": "nice"})
+    assert listener.session()["is_finished"]
+    rows = list(read_ratings(built.folder))
+    assert [row.score for row in rows] == [10, 20, 30, 40, 50, 60]
+    assert {row.state for row in rows} == {"finished"}
+    assert {(row.item, row.system) for row in rows} == {(i, s) for i in ITEMS for s in SYSTEMS}
+
+
+def test_a_restarted_server_goes_on_where_the_session_was(built: BuiltStudy) -> None:
+    with TestClient(create_app(built)) as client:
+        listener = enrolled(client).begin()
+        listener.rate_page(0, [10, 20, 30])
+        listener.post({"kind": "play", "page": 1, "slot": 2})
+        listener.post({"kind": "rate", "page": 1, "slot": 2, "value": 77.5})
+    with TestClient(create_app(built)) as client:
+        listener.client = client
+        page = listener.session()["page"]
+        assert (page["page"], page["slots"][2]["score"], page["slots"][2]["moved"]) == (
+            1,
+            77.5,
+            True,
+        )
+        assert [slot["moved"] for slot in page["slots"]] == [False, False, True]
+
+
+def test_nothing_sent_to_a_listener_names_a_system_or_an_item(
+    client: TestClient, built: BuiltStudy
+) -> None:
+    listener = enrolled(client).begin()
+    page = listener.session()["page"]
+    answers = [
+        client.get("/"),
+        client.get("/admin"),
+        client.get("/api/session", headers=listener.headers),
+        listener.post({"kind": "play", "page": 0, "slot": 0}),
+        listener.post({"kind": "rate", "page": 0, "slot": 9, "value": 1}),
+        client.get("/api/audio/none", headers=listener.headers),
+    ]
+    for key in [*(slot["audio"] for slot in page["slots"]), *page["next_audio"]]:
+        answers.append(client.get(f"/api/audio/{key}", headers=listener.headers))
+        assert answers[-1].status_code == 200
+    answers += [client.get(f"/static/{name}") for name in ("app.js", "engine.js", "style.css")]
+    for answer in answers:
+        told = f"{answer.url} {answer.headers}".encode() + answer.content
+        found = [name for name in SECRETS if name.encode() in told.lower()]
+        assert not found, f"{answer.url} tells {found}"
+        for stimulus in built.stimuli:
+            assert stimulus.stimulus.encode() not in told
+            assert stimulus.source.encode() not in told
+
+
+def test_audio_of_all_systems_has_the_same_headers_and_length(client: TestClient) -> None:
+    listener = enrolled(client)
+    keys = [slot["audio"] for slot in listener.session()["page"]["slots"]]
+    answers = [client.get(f"/api/audio/{key}", headers=listener.headers) for key in keys]
+    assert len({json.dumps(dict(answer.headers), sort_keys=True) for answer in answers}) == 1
+    assert len({answer.content for answer in answers}) == 3
+    assert {"etag", "last-modified"} & set(answers[0].headers) == set()
+
+
+def test_names_of_sounds_differ_between_listeners_and_pages(client: TestClient) -> None:
+    first, second = enrolled(client), enrolled(client)
+    pages = [first.session()["page"], second.session()["page"]]
+    keys = [
+        key for page in pages for key in [*(s["audio"] for s in page["slots"]), *page["next_audio"]]
+    ]
+    assert len(set(keys)) == len(keys) == 12
+    foreign = pages[1]["slots"][0]["audio"]
+    assert client.get(f"/api/audio/{foreign}", headers=first.headers).status_code == 404
+
+
+def test_a_page_not_yet_reached_cannot_be_heard_or_rated(client: TestClient) -> None:
+    listener = enrolled(client).begin()
+    earlier = listener.session()["page"]["slots"][0]["audio"]
+    answer = listener.post({"kind": "play", "page": 1, "slot": 0})
+    assert (answer.status_code, answer.json()["saved"]) == (409, [])
+    listener.rate_page(0, [1, 2, 3])
+    assert client.get(f"/api/audio/{earlier}", headers=listener.headers).status_code == 404
+
+
+def test_a_replay_is_acknowledged_and_kept_once(client: TestClient, built: BuiltStudy) -> None:
+    listener = enrolled(client).begin()
+    listener.post({"kind": "play", "page": 0, "slot": 0})
+    body = {
+        "writer": "writer-1",
+        "events": [{"number": 50, "kind": "rate", "page": 0, "slot": 0, "value": 33}],
+    }
+    for clock in (1.0, 2.0, 3.0):
+        body["events"][0]["client_s"] = clock  # type: ignore[index]
+        answer = client.post("/api/events", json=body, headers=listener.headers)
+        assert (answer.status_code, answer.json()["saved"]) == (200, [50])
+    body["events"][0]["value"] = 99  # type: ignore[index]
+    answer = client.post("/api/events", json=body, headers=listener.headers)
+    assert answer.status_code == 409
+    assert "used for something else" in answer.json()["refused"][0]["reason"]
+    with ResultStore(built.folder / "results.sqlite", is_read_only=True) as store:
+        [session] = store.sessions()
+        kept = [e.value for e in store.events(session.session) if e.kind == "rate"]
+    assert kept == [33.0]
+
+
+def test_a_replay_is_known_after_a_restart(built: BuiltStudy) -> None:
+    [link] = invite(built.folder, ["Ada"], count=1, url="http://lab").values()
+    body = {"writer": "writer-1", "events": [{"number": 1, "kind": "consent"}]}
+    for _ in range(2):
+        with TestClient(create_app(built)) as client:
+            listener = Listener(client, link.partition("#")[2])
+            answer = client.post("/api/events", json=body, headers=listener.headers)
+            assert answer.json()["saved"] == [1]
+    with ResultStore(built.folder / "results.sqlite", is_read_only=True) as store:
+        assert len(list(store.events(store.sessions()[0].session))) == 1
+
+
+def test_what_comes_before_a_refused_event_is_saved_and_what_comes_after_is_not(
+    client: TestClient,
+) -> None:
+    listener = enrolled(client).begin()
+    answer = listener.post(
+        {"kind": "play", "page": 0, "slot": 0},
+        {"kind": "rate", "page": 0, "slot": 0, "value": 101},
+        {"kind": "play", "page": 0, "slot": 1},
+    )
+    assert answer.status_code == 409
+    assert answer.json()["saved"] == [3]
+    assert answer.json()["refused"] == [{"number": 4, "reason": "a score lies between 0 and 100"}]
+    assert [slot["played"] for slot in listener.session()["page"]["slots"]] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [{"number": 1, "kind": "rate", "page": 0, "slot": 0, "value": True}],
+        [{"number": 1, "kind": "rate", "page": 0, "slot": 0, "value": "50"}],
+        [{"number": 1, "kind": "rate", "page": 0.5, "slot": 0, "value": 5}],
+        [{"number": 0, "kind": "consent"}],
+        [{"number": 2**60, "kind": "consent"}],
+        [{"number": 1, "kind": "consent", "session": "x"}],
+        [{"number": 1, "kind": "consent", "page": None}],
+        [{"number": 1, "kind": "consent", "client_s": -5}],
+        [{"kind": "consent"}],
+        ["consent"],
+        "consent",
+        [],
+        [{"number": n + 1, "kind": "consent"} for n in range(201)],
+    ],
+)
+def test_messages_of_another_shape_are_refused_whole(client: TestClient, events: object) -> None:
+    listener = enrolled(client)
+    body = {"writer": "writer-1", "events": events}
+    answer = client.post("/api/events", json=body, headers=listener.headers)
+    assert answer.status_code == 400
+    assert not listener.session()["has_consented"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"writer": "writer-1", "events": [{"number": 1, "kind": "volume", "value": NaN}]}',
+        b'{"writer": "writer-1", "events": [{"number": 1, "kind": "volume", "value": 1e999}]}',
+        b'{"writer": "writer-1", "events": [], "events": [{"number": 1, "kind": "consent"}]}',
+        b'{"writer": "../../x", "events": [{"number": 1, "kind": "consent"}]}',
+        b'{"writer": "writer-1", "events": [{"number": 1, "kind": "consent"}], "admin": true}',
+        b"\xff\xfe\x00",
+    ],
+)
+def test_bodies_that_are_no_messages_are_refused(client: TestClient, body: bytes) -> None:
+    listener = enrolled(client)
+    answer = client.post("/api/events", content=body, headers=listener.headers)
+    assert answer.status_code in (400, 409)
+    assert not listener.session()["has_consented"]
+
+
+def test_an_oversized_body_is_refused_whatever_its_header_claims(client: TestClient) -> None:
+    listener = enrolled(client)
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(300):
+            yield b" " * 1024
+
+    for content in (b" " * 300_000, chunks()):
+        answer = client.post("/api/events", content=content, headers=listener.headers)
+        assert answer.status_code == 413
+    lying = {**listener.headers, "content-length": "-1"}
+    assert client.post("/api/events", content=b"{}", headers=lying).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../study.json",
+        "/static/..%2f..%2fstudy.json",
+        "/static/%2e%2e/server.py",
+        "/static//etc/passwd",
+        "/static/study.json",
+        "/api/audio/../../study.json",
+        "/api/audio/..%2f..%2fresults.sqlite",
+        "/study.json",
+        "/results.sqlite",
+        "/audio/",
+    ],
+)
+def test_no_path_leads_to_a_file(client: TestClient, built: BuiltStudy, path: str) -> None:
+    answer = client.get(path, headers=enrolled(client).headers)
+    assert answer.status_code in (401, 404)
+    assert built.secret.encode() not in answer.content
+    assert b"SQLite" not in answer.content
+
+
+def test_a_file_name_of_the_study_is_no_name_of_a_sound(
+    client: TestClient, built: BuiltStudy
+) -> None:
+    headers = enrolled(client).headers
+    for one in built.stimuli:
+        assert client.get(f"/api/audio/{one.stimulus}", headers=headers).status_code == 404
+
+
+def test_without_a_valid_token_nothing_is_readable(client: TestClient, built: BuiltStudy) -> None:
+    listener = enrolled(client)
+    key = listener.session()["page"]["slots"][0]["audio"]
+    paths = ["/api/session", f"/api/audio/{key}", "/api/admin/progress", "/api/admin/ratings"]
+    wrong = [{}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {listener.token}"}]
+    for path in paths:
+        for headers in wrong:
+            assert client.get(path, headers=headers).status_code == 401
+    for path in paths[2:]:
+        assert client.get(path, headers=listener.headers).status_code == 401
+    assert client.get("/api/session", headers=admin(built)).status_code == 401
+    posted = client.post("/api/admin/invite", json={}, headers=listener.headers)
+    assert posted.status_code == 401
+
+
+def test_wrong_tokens_are_slowed_down(client: TestClient) -> None:
+    headers = {"Authorization": "Bearer guess"}
+    codes = [client.get("/api/session", headers=headers).status_code for _ in range(60)]
+    assert codes[:20] == [401] * 20
+    assert codes[-1] == 429
+
+
+def test_a_flood_of_messages_is_slowed_down_for_its_sender_alone(client: TestClient) -> None:
+    flooding, quiet = enrolled(client), enrolled(client)
+    codes = [flooding.post({"kind": "volume", "value": -1}).status_code for _ in range(120)]
+    assert set(codes) == {200, 429}
+    assert codes[:50] == [200] * 50
+    assert quiet.post({"kind": "volume", "value": -1}).status_code == 200
+
+
+def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
+    limit = RateLimit(per_s=2.0, burst=5, max_clients=2)
+    assert [limit.allows("a", 0.0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [limit.allows("a", 1.0) for _ in range(3)] == [True, True, False]
+    assert limit.allows("b", 1.0)
+    assert limit.allows("c", 1.0)
+    # Two are remembered; who was forgotten starts anew.
+    assert [limit.allows("a", 1.0) for _ in range(6)] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("answers", ['{"age": 12}', '{"age": "30"}', "{}", '{"age": 30, "x": 1}'])
+def test_answers_must_fit_their_questions(client: TestClient, answers: str) -> None:
+    listener = enrolled(client)
+    listener.post({"kind": "consent"})
+    assert listener.post({"kind": "answers", "detail": answers}).status_code == 409
+    assert not listener.session()["has_answered"]
+
+
+def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
+    for path in ("/", "/static/app.js", "/api/session", "/nowhere", "/api/enrol"):
+        found = client.get(path).headers
+        for name, value in SECURITY_HEADERS.items():
+            if name != "cache-control":
+                assert found[name] == value, path
+    policy = SECURITY_HEADERS["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_enrolment_closes_by_invitation_and_when_full(mixes: Path, tmp_path: Path) -> None:
+    closed = mixes / "closed.toml"
+    closed.write_text(STUDY.replace("open_enrolment = true", "").replace("= 20", "= 1"))
+    built = build_study(closed, tmp_path / "closed")
+    with TestClient(create_app(built)) as client:
+        assert client.post("/api/enrol").status_code == 403
+        answer = client.post("/api/admin/invite", json={"listener": "Ada"}, headers=admin(built))
+        listener = Listener(client, answer.json()["token"])
+        assert listener.session()["title"] == "Listening"
+        answer = client.post("/api/admin/invite", json={}, headers=admin(built))
+        assert (answer.status_code, "the study is full" in answer.json()["error"]) == (400, True)
+        answer = client.post("/api/admin/invite", json={"x": 1}, headers=admin(built))
+        assert answer.status_code == 400
+
+
+def test_an_invitation_from_the_command_line_works_beside_the_server(
+    client: TestClient, built: BuiltStudy
+) -> None:
+    links = invite(built.folder, ["Ada"], count=1, url="http://lab")
+    listener = Listener(client, links["Ada"].partition("#")[2])
+    assert listener.session()["page"]["page"] == 0
+    other = enrolled(client)
+    assert other.session()["page"]["page"] == 0
+    with pytest.raises(SettingError, match="count is 0"):
+        invite(built.folder, [], count=0, url="http://lab")
+    with pytest.raises(SettingError, match="no name of a listener"):
+        invite(built.folder, ["a\nb"], count=1, url="http://lab")
+
+
+def test_the_experimenter_sees_counts_and_gets_the_table(
+    client: TestClient, built: BuiltStudy
+) -> None:
+    listener = enrolled(client).begin()
+    listener.rate_page(0, [10, 20, 30])
+    enrolled(client)
+    found = client.get("/api/admin/progress", headers=admin(built)).json()
+    assert (found["enrolled"], found["started"], found["finished"], found["ratings"]) == (
+        2,
+        1,
+        0,
+        3,
+    )
+    assert [one["state"] for one in found["listeners"]] == ["started", "invited"]
+    assert (found["listeners"][0]["pages_done"], found["listeners"][0]["pages"]) == (1, 2)
+    table = client.get("/api/admin/ratings", headers=admin(built))
+    assert table.headers["content-type"].startswith("text/csv")
+    lines = table.text.splitlines()
+    assert lines[0].startswith("study,session,listener,item,system,role,score,")
+    assert len(lines) == 1 + 3
+
+
+def test_a_disk_that_refuses_acknowledges_nothing_and_forgets_nothing(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = enrolled(client).begin()
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultStore, "record", full)
+        answer = listener.post({"kind": "play", "page": 0, "slot": 0})
+        assert answer.status_code == 503
+        assert "saved" not in answer.json()
+    assert not listener.session()["page"]["slots"][0]["played"]
+    listener.number -= 1
+    assert listener.post({"kind": "play", "page": 0, "slot": 0}).json()["saved"] == [3]
+    assert listener.session()["page"]["slots"][0]["played"]
+
+
+def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> None:
+    import socket
+
+    def never(_: Serving) -> None:
+        raise AssertionError
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingError, match=f"cannot listen on 127.0.0.1:{port}"):
+            serve(built.folder, host="127.0.0.1", port=port, behind_proxy=False, started=never)
+
+    class StopError(Exception):
+        pass
+
+    def second(serving: Serving) -> None:
+        assert serving.url.startswith("http://127.0.0.1:")
+        assert serving.admin_link == f"{serving.url}/admin#{built.admin_token}"
+        with pytest.raises(SettingError, match="is being served already"):
+            serve(built.folder, host="127.0.0.1", port=0, behind_proxy=False, started=never)
+        raise StopError
+
+    with pytest.raises(StopError):
+        serve(built.folder, host="127.0.0.1", port=0, behind_proxy=False, started=second)
