@@ -1,0 +1,202 @@
+"""webMUSHRA 1.4: `mushra.csv` in and out, and the study as its YAML.
+
+`mushra.csv` has a row a rating: `session_test_id`, a column a question, `session_uuid`,
+`trial_id`, `rating_stimulus` (`reference`, `anchor35`, `anchor70`, or a name of the YAML),
+`rating_score` (0 to 100), `rating_time` (of the page, in ms) and `rating_comment`. It tells no
+order of presentation, plays, volume or initial positions.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from drummix.errors import SettingError
+from drummix.listening.build import BuiltStudy, StimulusFile
+from drummix.listening.interop.rows import imported_rating, named, number
+from drummix.listening.ratings import read_text
+from drummix.listening.store import Rating
+from drummix.listening.study import Question
+
+COLUMNS = (
+    "session_test_id",
+    "session_uuid",
+    "trial_id",
+    "rating_stimulus",
+    "rating_score",
+    "rating_time",
+    "rating_comment",
+)
+_REPEAT = "__repeat"
+
+
+def is_webmushra(text: str) -> bool:
+    """Whether the text of a file starts as webMUSHRA's results do."""
+    return "session_test_id" in text[:2000].partition("\n")[0]
+
+
+def read_webmushra(path: Path, *, study: str | None = None) -> Iterator[Rating]:
+    """Read `mushra.csv`.
+
+    Args:
+        path: The file.
+        study: Name of the study; the file's own if None.
+
+    Raises:
+        SettingError: If it is damaged, or another of webMUSHRA's files.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    pages: dict[str, dict[str, int]] = {}
+    try:
+        heading = reader.fieldnames or ()
+        missing = [name for name in COLUMNS if name not in heading]
+        if missing:
+            raise SettingError(
+                f"{path}, line 1: no column {', '.join(missing)}; expected webMUSHRA's mushra.csv"
+            )
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise SettingError(f"{where}: not {len(heading)} cells; the line is cut or damaged")
+            yield _rating(row, where, named(path, study, row["session_test_id"]), pages)
+    except csv.Error as error:
+        raise SettingError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
+
+
+def _rating(
+    row: dict[str, Any], where: str, study: str, pages: dict[str, dict[str, int]]
+) -> Rating:
+    for name in ("session_uuid", "trial_id", "rating_stimulus"):
+        if not row[name].strip():
+            raise SettingError(f"{where}: {name} is empty; expected a name")
+    session, trial = row["session_uuid"].strip(), row["trial_id"].strip()
+    item, mark, repeat = trial.rpartition(_REPEAT)
+    if not (mark and repeat.isdecimal()):
+        item, repeat = trial, "0"
+    seen = pages.setdefault(session, {})
+    page_s = math.nan
+    if row["rating_time"].strip():
+        page_s = number(row["rating_time"], where, "rating_time", 0.0, 1e10) / 1000.0
+    return imported_rating(
+        study=study,
+        session=session,
+        item=item,
+        system=row["rating_stimulus"].strip(),
+        score=number(row["rating_score"], where, "rating_score", 0.0, 100.0),
+        page=seen.setdefault(trial, len(seen) + 1),
+        repeat=int(repeat),
+        page_s=page_s,
+        comment=row["rating_comment"],
+    )
+
+
+def webmushra_csv(ratings: Iterable[Rating]) -> str:
+    """Ratings as `mushra.csv`; a repeated item is a trial of its own, `ITEM__repeat1`.
+
+    Only pages that were submitted, as webMUSHRA knows no others.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in ratings:
+        if row.score is None or row.page == 0 or row.state == "open":
+            continue
+        trial = f"{row.item}{_REPEAT}{row.repeat}" if row.repeat else row.item
+        time_ms = "" if math.isnan(row.page_s) else str(round(row.page_s * 1000))
+        names = (row.study, row.session, trial, row.system)
+        writer.writerow([*names, f"{row.score:.10g}", time_ms, row.comment])
+    return text.getvalue()
+
+
+def webmushra_yaml(built: BuiltStudy, *, audio: str) -> tuple[str, list[str]]:
+    """The study as webMUSHRA's YAML, and what of it webMUSHRA cannot do.
+
+    Args:
+        built: The study.
+        audio: Folder of the stimuli as webMUSHRA sees it.
+    """
+    from yaml import safe_dump  # an optional part
+
+    study = built.study
+    items: dict[str, list[StimulusFile]] = {}
+    for stimulus in built.stimuli:
+        items.setdefault(stimulus.item, []).append(stimulus)
+    notices = []
+    trials = [_trial(name, found, study.question, audio) for name, found in items.items()]
+    if any(sum(s.role == "reference" for s in found) != 1 for found in items.values()):
+        notices.append(
+            "webMUSHRA always plays one given reference: each page names the first mix with the "
+            "role reference, or the first of all, as that; the others are conditions"
+        )
+    if study.repeats:
+        notices.append("webMUSHRA has no repeated pages; they are left out")
+    pages: list[Any] = [
+        {"type": "generic", "id": "welcome", "name": study.title, "content": study.introduction},
+        {"type": "generic", "id": "consent", "name": "Consent", "content": study.consent},
+        {
+            "type": "volume",
+            "id": "volume",
+            "name": "Volume",
+            "content": "Set a comfortable volume and leave it there.",
+            "stimulus": _file(built.stimuli[0], audio),
+            "defaultVolume": 0.5,
+        },
+        ["random", *trials],
+        {
+            "type": "finish",
+            "name": "Thank you",
+            "content": "Please answer these questions, then send the results.",
+            "showResults": False,
+            "writeResults": True,
+            "questionnaire": [_question(question) for question in study.questions],
+        },
+    ]
+    config = {
+        "testname": study.title,
+        "testId": study.name,
+        "bufferSize": 2048,
+        "stopOnErrors": True,
+        "showButtonPreviousPage": False,
+        "remoteService": "service/write.php",
+        "pages": pages,
+    }
+    return safe_dump(config, sort_keys=False, allow_unicode=True), notices
+
+
+def _trial(item: str, stimuli: list[StimulusFile], question: str, audio: str) -> dict[str, Any]:
+    reference = next((s for s in stimuli if s.role == "reference"), stimuli[0])
+    return {
+        "type": "mushra",
+        "id": item,
+        "name": "",
+        "content": question,
+        "showWaveform": False,
+        "enableLooping": True,
+        "reference": _file(reference, audio),
+        "createAnchor35": False,
+        "createAnchor70": False,
+        "randomize": True,
+        "showConditionNames": False,
+        "stimuli": {s.stimulus: _file(s, audio) for s in stimuli if s is not reference},
+    }
+
+
+def _file(stimulus: StimulusFile, audio: str) -> str:
+    return f"{audio}/{stimulus.stimulus}.wav"
+
+
+def _question(question: Question) -> dict[str, Any]:
+    named_so = {"label": question.text, "name": question.name, "optional": not question.required}
+    if question.kind == "number":
+        # webMUSHRA wants a value to start from.
+        middle = round((question.low + question.high) / 2)
+        limits = {"min": question.low, "max": question.high, "default": middle}
+        return {"type": "number", **named_so, **limits}
+    if question.kind == "choice":
+        options = [{"value": option, "label": option} for option in question.options]
+        return {"type": "likert", **named_so, "response": options}
+    return {"type": "text", **named_so}
