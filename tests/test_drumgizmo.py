@@ -145,6 +145,57 @@ def test_velocity_groups_order_the_hits_of_a_version_1_kit(tmp_path: Path) -> No
     assert [level_of(hit, "Kick") for hit in hits] == pytest.approx([0.1, 0.2, 0.5], abs=STEP)
 
 
+def test_samples_of_a_velocity_group_go_by_loudness_and_probability(tmp_path: Path) -> None:
+    velocities = (
+        '<velocity lower="0" upper="1"><sampleref probability="0.75" name="Kick-1"/>'
+        '<sampleref probability="0.25" name="Kick-2"/>'
+        '<sampleref probability="0" name="Kick-3"/></velocity>'
+    )
+    samples = [Sample({"Kick": level}) for level in (0.52, 0.5, 0.9)]
+    kick = Drum("Kick", samples, velocities=velocities, version="1.0")
+    kit = read_kit(snare_and(kick, notes={36: "Kick", 38: "Snare"}).write(tmp_path))
+    hits = kit.instruments["Kick"].hits
+    assert [level_of(hit, "Kick") for hit in hits] == pytest.approx([0.5, 0.52], abs=STEP)
+    assert [hit.weight for hit in hits] == [0.25, 0.75]
+
+
+def test_instrument_file_names_the_main_microphone_where_the_kit_does_not(tmp_path: Path) -> None:
+    kick = Drum("Kick", [Sample({"In": 0.5, "OHL": 0.4})], '<channelmap in="In" out="Kick"/>')
+    kit = snare_and(kick, notes={36: "Kick", 38: "Snare"})
+    kit.write(tmp_path)
+    path = tmp_path / "Kick" / "Kick.xml"
+    said = '<channels><channel name="In" main="true"/><channel name="OHL"/></channels><samples>'
+    write_text(path, path.read_text().replace("<samples>", said))
+    # The snare's own file says nothing, but the kit does.
+    mains = {name: i.main_channels for name, i in read_kit(tmp_path).instruments.items()}
+    assert mains == {"Snare": ("Snare",), "Kick": ("Kick",)}
+    write_text(path, path.read_text().replace('"In" main="true"', '"In"'))
+    write_text(path, path.read_text().replace('"OHL"/></ch', '"OHL" main="true"/></ch'))
+    assert read_kit(tmp_path).instruments["Kick"].main_channels == ("OHL",)
+
+
+def test_chokes_take_the_time_the_kit_states_or_sixty_eight_milliseconds(tmp_path: Path) -> None:
+    hat = [Sample({"OHL": 0.5})]
+    chokes = '<chokes><choke instrument="HatOpen" choketime="250"/><choke instrument="B"/></chokes>'
+    drums = [
+        Drum("HatPedal", hat, chokes),
+        Drum("HatOpen", hat, attributes='group="hat"'),
+        Drum("HatClosed", hat, attributes='group="hat"'),
+    ]
+    notes = {38: "Snare", 42: "HatClosed", 44: "HatPedal", 46: "HatOpen"}
+    kit = read_kit(snare_and(*drums, notes=notes).write(tmp_path))
+    assert kit.chokes == {
+        "HatPedal": ("HatOpen",),
+        "HatOpen": ("HatClosed",),
+        "HatClosed": ("HatOpen",),
+    }
+    assert kit.choke_times_s == {
+        ("HatPedal", "HatOpen"): 0.25,
+        ("HatOpen", "HatClosed"): 0.068,
+        ("HatClosed", "HatOpen"): 0.068,
+    }
+
+
 def test_each_channel_comes_from_its_channel_of_a_multichannel_file(tmp_path: Path) -> None:
     kit = snare_and()
     kit.write(tmp_path)

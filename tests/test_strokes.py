@@ -1,6 +1,8 @@
 """How a stroke is played: the recording, its level, what stops it; numbers from a kit by design."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -179,6 +181,25 @@ def test_player_or_the_next_choke_stops_a_sound_whichever_is_first() -> None:
         PerformedHit(1.0, 42, 90),
     )
     assert (first.stop_s, second.stop_s, closed.stop_s) == (0.5, 1.0, None)
+
+
+def test_stated_choke_time_goes_before_the_usual_one() -> None:
+    usual = kit_of(HATS, HAT_NOTES, {"HatClosed": ("HatOpen", "HatHalfOpen")})
+    kit = replace(usual, choke_times_s={("HatClosed", "HatOpen"): 0.25})
+    strokes = [PerformedHit(0.0, 26, 90), PerformedHit(0.1, 46, 90), PerformedHit(0.2, 42, 90)]
+    assert [hit.stop_fade_s for hit in played(usual, *strokes)[:2]] == [0.04, 0.04]
+    assert [hit.stop_fade_s for hit in played(kit, *strokes)[:2]] == [0.25, 0.04]
+
+
+def test_recordings_take_turns_by_their_weights() -> None:
+    # Three of one level, so that two stand to be chosen from after each.
+    snare = instrument("Snare", Piece.SNARE, [-10.0, -10.0, -10.0])
+    weighted = zip(snare.hits, (8.0, 1.0, 1.0), strict=True)
+    heavy = replace(snare, hits=tuple(replace(hit, weight=weight) for hit, weight in weighted))
+    strokes = [PerformedHit(0.1 * n, 38, 64) for n in range(900)]
+    count = Counter(hit.sample for hit in played(kit_of([heavy], {38: "Snare"}), *strokes))
+    # Chain: from 0 to 1 or 2; from these, 8/9 back to 0. Stationary share of 0: (8/9)/(1 + 8/9).
+    assert count[0] / 900 == pytest.approx(8 / 17, abs=0.03)
 
 
 def test_both_strokes_of_a_flam_sound_by_different_recordings() -> None:

@@ -7,13 +7,11 @@ format leaves open (which microphone faces a drum, what stops a hi-hat) is in `a
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -25,11 +23,28 @@ from drummix.corpus.articulations import (
     toms_in_order,
     with_stand_ins,
 )
+from drummix.corpus.drumgizmo_xml import (
+    Element,
+    attribute,
+    channel_names,
+    find_kit_file,
+    find_midimap,
+    inside,
+    instrument_nodes,
+    kit_name,
+    number,
+    parse_xml,
+    read_midimap,
+    stated_rate_hz,
+)
 from drummix.corpus.kit import FloatArray, Hit, Instrument, Kit, Piece
 from drummix.errors import AudioFileError, CorpusError
 
 # Files are cut hard at the onset; this fade keeps the cut from clicking.
 _FADE_IN_S = 0.0003
+
+# The time in which a choke silences what it stops, where the kit states none.
+_CHOKE_MS = 68.0
 
 
 def read_kit(folder: Path, *, rate_hz: int | None = None, max_hits: int | None = None) -> Kit:
@@ -47,21 +62,24 @@ def read_kit(folder: Path, *, rate_hz: int | None = None, max_hits: int | None =
         CorpusError: If a file is missing, is not what the format says, or points outside.
     """
     kit_file = find_kit_file(folder)
-    tree = _parse(kit_file)
-    nodes = _instrument_nodes(tree, kit_file)
-    channels = _channels(tree, kit_file)
-    midimap = _read_midimap(_find_midimap(kit_file.parent))
+    tree = parse_xml(kit_file)
+    nodes = instrument_nodes(tree, kit_file)
+    channels = channel_names(tree, kit_file)
+    midimap = read_midimap(find_midimap(kit_file.parent))
     pieces = pieces_of(nodes, midimap)
-    reader = _InstrumentReader(kit_file, channels, rate_hz or _rate_hz(tree, kit_file), max_hits)
+    rate_hz = rate_hz or stated_rate_hz(tree, kit_file)
+    reader = _InstrumentReader(kit_file, channels, rate_hz, max_hits)
     hits = {name: reader.hits(node) for name, node in nodes.items() if name in pieces}
     mains = {
         name: _main_channels(nodes[name], channels)
+        or reader.own_mains.get(name)
         or likely_main_channels(pieces[name], hits[name], channels)
         for name in hits
     }
     pieces = toms_in_order(pieces, mains, midimap)
+    chokes = _chokes(nodes, pieces, kit_file)
     return Kit(
-        name=_kit_name(tree, kit_file),
+        name=kit_name(tree, kit_file),
         rate_hz=reader.rate_hz,
         channels=channels,
         instruments={
@@ -69,137 +87,18 @@ def read_kit(folder: Path, *, rate_hz: int | None = None, max_hits: int | None =
         },
         note_map=with_stand_ins({note: name for note, name in midimap.items() if name in hits}),
         licence=_licence(kit_file.parent, tree),
-        chokes=_chokes(nodes, pieces),
+        chokes={name: tuple(stopped) for name, stopped in chokes.items()},
+        choke_times_s={
+            (name, other): time_s
+            for name, stopped in chokes.items()
+            for other, time_s in stopped.items()
+            if time_s is not None
+        },
         notices=(*_left_out(nodes, pieces), *reader.notices),
     )
 
 
-def find_kit_file(folder: Path) -> Path:
-    """The kit file of a folder: ``drumkit.xml``, or the one XML file that describes a kit.
-
-    Raises:
-        CorpusError: If there is none, or if there are several.
-    """
-    if folder.is_file():
-        return folder
-    usual = folder / "drumkit.xml"
-    if usual.is_file():
-        return usual
-    if not folder.is_dir():
-        raise CorpusError(f"{folder} does not exist; give the folder of a DrumGizmo kit")
-    found = _files_with_root(folder, "drumkit")
-    if not found:
-        raise CorpusError(
-            f"{folder} holds no kit file (drumkit.xml); give the folder of a DrumGizmo kit"
-        )
-    if len(found) > 1:
-        files = ", ".join(path.name for path in found)
-        raise CorpusError(f"{folder} holds several kits ({files}); give one of these files")
-    return found[0]
-
-
-def _find_midimap(root: Path) -> Path:
-    """The note map: ``midimap.xml``, or of several other ones that with the most notes."""
-    usual = root / "midimap.xml"
-    found = [usual] if usual.is_file() else _files_with_root(root, "midimap")
-    if not found:
-        raise CorpusError(f"{root} holds no note map (midimap.xml); is this a complete kit?")
-    return max(found, key=lambda path: len(_parse(path).findall("map")))
-
-
-def _files_with_root(folder: Path, tag: str) -> list[Path]:
-    found = []
-    for path in sorted(folder.glob("*.xml")):
-        try:
-            if _parse(path).tag == tag:
-                found.append(path)
-        except CorpusError:
-            continue  # Some other file that is no XML at all is no business of ours.
-    return found
-
-
-def _parse(path: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.parse(path).getroot()
-    except FileNotFoundError:
-        raise CorpusError(f"{path} does not exist; is this a complete DrumGizmo kit?") from None
-    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
-        raise CorpusError(f"{path} cannot be read as XML ({error})") from None
-
-
-def _attribute(node: ElementTree.Element, name: str, where: Path) -> str:
-    value = node.get(name)
-    if not value:
-        raise CorpusError(f"{where}: a <{node.tag}> has no {name}")
-    return value
-
-
-def _number(node: ElementTree.Element, name: str, where: Path, *, default: float | None) -> float:
-    """A finite number in an attribute; without a default it has to be there."""
-    text = node.get(name)
-    if text is None and default is not None:
-        return default
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise CorpusError(
-            f"{where}: {node.tag} {node.get('name', '')} has {name}={text!r}; expected a number"
-        )
-    return value
-
-
-def _inside(root: Path, path: Path, where: Path) -> Path:
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise CorpusError(f"{where} names {path}, which lies outside the kit's folder")
-    return path
-
-
-def _rate_hz(tree: ElementTree.Element, kit_file: Path) -> int:
-    text = tree.get("samplerate") or tree.findtext("./metadata/samplerate") or "44100"
-    try:
-        rate_hz = int(float(text))
-    except (ValueError, OverflowError):
-        rate_hz = 0
-    if not 8000 <= rate_hz <= 384000:
-        raise CorpusError(f"{kit_file} states a sample rate of {text!r}; expected 8000 to 384000")
-    return rate_hz
-
-
-def _instrument_nodes(tree: ElementTree.Element, kit_file: Path) -> dict[str, ElementTree.Element]:
-    nodes = tree.findall("./instruments/instrument")
-    if not nodes:
-        raise CorpusError(f"{kit_file} lists no instruments; expected <instrument> entries")
-    named = {_attribute(node, "name", kit_file): node for node in nodes}
-    if len(named) < len(nodes):
-        raise CorpusError(f"{kit_file} lists two instruments of one name; names tell them apart")
-    return named
-
-
-def _channels(tree: ElementTree.Element, kit_file: Path) -> tuple[str, ...]:
-    nodes = tree.findall("./channels/channel")
-    if not nodes:
-        raise CorpusError(f"{kit_file} lists no microphones; expected <channel> entries")
-    return tuple(_attribute(node, "name", kit_file) for node in nodes)
-
-
-def _kit_name(tree: ElementTree.Element, kit_file: Path) -> str:
-    title = tree.get("name") or tree.findtext("./metadata/title") or kit_file.parent.name
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or "kit"
-
-
-def _read_midimap(path: Path) -> dict[int, str]:
-    notes = {}
-    for entry in _parse(path).findall("map"):
-        note = _attribute(entry, "note", path)
-        if not note.isdecimal() or int(note) > 127:
-            raise CorpusError(f"{path} maps note {note!r}; notes are 0 to 127")
-        notes[int(note)] = _attribute(entry, "instr", path)
-    return notes
-
-
-def _main_channels(node: ElementTree.Element, channels: Sequence[str]) -> tuple[str, ...]:
+def _main_channels(node: Element, channels: Sequence[str]) -> tuple[str, ...]:
     entries = [e for e in node.findall("channelmap") if e.get("main") in ("true", "1")]
     return tuple(sorted({entry.get("out", "") for entry in entries} & set(channels)))
 
@@ -220,44 +119,54 @@ class _InstrumentReader:
     ) -> None:
         self.rate_hz = rate_hz
         self.notices: list[str] = []
+        self.own_mains: dict[str, tuple[str, ...]] = {}
         self._kit_file = kit_file
         self._channels = frozenset(channels)
         self._max_hits = max_hits
 
-    def hits(self, node: ElementTree.Element) -> tuple[Hit, ...]:
+    def hits(self, node: Element) -> tuple[Hit, ...]:
         """Load the hits of an instrument of the kit file, softest first."""
         root = self._kit_file.parent
-        path = _inside(root, root / _attribute(node, "file", self._kit_file), self._kit_file)
-        tree = _parse(path)
+        path = inside(root, root / attribute(node, "file", self._kit_file), self._kit_file)
+        tree = parse_xml(path)
         samples = tree.findall("./samples/sample")
-        powers = _sample_powers(tree, samples, path)
+        powers, weights = _sample_powers(tree, samples, path)
         if not powers:
             raise CorpusError(f"{path} lists no samples that can be played")
-        listed = [sample for sample in samples if _attribute(sample, "name", path) in powers]
-        listed.sort(key=lambda sample: powers[sample.get("name", "")])
+        listed = [sample for sample in samples if attribute(sample, "name", path) in powers]
+        listed.sort(key=lambda sample: powers[_name_of(sample)])
         if self._max_hits is not None and len(listed) > self._max_hits:
             chosen = np.linspace(0, len(listed) - 1, self._max_hits).round().astype(int)
             listed = [listed[i] for i in chosen]
         channel_map = {
-            _attribute(entry, "in", self._kit_file): _attribute(entry, "out", self._kit_file)
+            attribute(entry, "in", self._kit_file): attribute(entry, "out", self._kit_file)
             for entry in node.findall("channelmap")
         }
-        return tuple(
+        self.own_mains[_name_of(node)] = tuple(
+            channel
+            for entry in tree.findall("./channels/channel")
+            if entry.get("main") == "true"
+            and (channel := channel_map.get(_name_of(entry), _name_of(entry))) in self._channels
+        )
+        hits = [
             Hit(
-                power=powers[sample.get("name", "")],
+                power=powers[_name_of(sample)],
                 channels=self._recordings(sample, channel_map, path),
                 is_normalised=sample.get("normalized") == "true",
+                weight=weights.get(_name_of(sample), 1.0),
             )
             for sample in listed
-        )
+        ]
+        # Samples of one velocity group are of one power: what they sound like tells them apart.
+        return tuple(sorted(hits, key=lambda hit: (hit.power, _peak(hit))))
 
     def _recordings(
-        self, sample: ElementTree.Element, channel_map: Mapping[str, str], path: Path
+        self, sample: Element, channel_map: Mapping[str, str], path: Path
     ) -> dict[str, FloatArray]:
         recordings = {}
         opened: dict[Path, FloatArray] = {}
         for entry in sample.findall("audiofile"):
-            own_name = _attribute(entry, "channel", path)
+            own_name = attribute(entry, "channel", path)
             channel = channel_map.get(own_name, own_name)
             source = _source(entry, path)
             if channel not in self._channels:
@@ -274,12 +183,20 @@ class _InstrumentReader:
             self.notices.append(line)
 
 
+def _name_of(node: Element) -> str:
+    return node.get("name", "")
+
+
+def _peak(hit: Hit) -> float:
+    return max((float(np.max(np.abs(s), initial=0.0)) for s in hit.channels.values()), default=0.0)
+
+
 def _sample_powers(
-    tree: ElementTree.Element, samples: Sequence[ElementTree.Element], path: Path
-) -> dict[str, float]:
-    """Name of a sample -> its power, of all samples that can sound."""
-    grouped = _velocity_group_powers(tree, path)
-    names = [_attribute(sample, "name", path) for sample in samples]
+    tree: Element, samples: Sequence[Element], path: Path
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Name of a sample -> its power, if it can sound, and -> its weight, if it has one."""
+    grouped, weights = _velocity_groups(tree, path)
+    names = [attribute(sample, "name", path) for sample in samples]
     if len(set(names)) < len(names):
         raise CorpusError(f"{path} has two samples of one name; names tell them apart")
     if missing := sorted(set(grouped) - set(names)):
@@ -287,26 +204,37 @@ def _sample_powers(
     powers = {}
     for order, (name, sample) in enumerate(zip(names, samples, strict=True), start=1):
         if sample.get("power") is not None:
-            powers[name] = _number(sample, "power", path, default=None)
+            powers[name] = number(sample, "power", path, default=None)
         elif name in grouped or not grouped:
             # A version 1 sample that is in no velocity group is never played.
             powers[name] = grouped.get(name, float(order))
-    return powers
+    return powers, weights
 
 
-def _velocity_group_powers(tree: ElementTree.Element, path: Path) -> dict[str, float]:
-    """Version 1 kits: the middle of a sample's velocity group, as a power."""
+def _velocity_groups(tree: Element, path: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Version 1 kits: the middle of a sample's velocity groups as its power, and its probability.
+
+    A sample of probability 0 is in no group; one that is in several has the mean of each value.
+    """
     middles: dict[str, list[float]] = defaultdict(list)
+    chances: dict[str, list[float]] = defaultdict(list)
     for group in tree.findall("./velocities/velocity"):
-        lower = _number(group, "lower", path, default=0.0)
-        upper = _number(group, "upper", path, default=1.0)
+        lower = number(group, "lower", path, default=0.0)
+        upper = number(group, "upper", path, default=1.0)
         for reference in group.findall("sampleref"):
-            middles[_attribute(reference, "name", path)].append((lower + upper) / 2)
-    return {name: sum(values) / len(values) for name, values in middles.items()}
+            name = attribute(reference, "name", path)
+            chance = number(reference, "probability", path, default=1.0)
+            if chance > 0.0:
+                middles[name].append((lower + upper) / 2)
+                chances[name].append(chance)
+    return (
+        {name: sum(values) / len(values) for name, values in middles.items()},
+        {name: sum(values) / len(values) for name, values in chances.items()},
+    )
 
 
-def _source(entry: ElementTree.Element, path: Path) -> _Source:
-    file = _inside(path.parent, path.parent / _attribute(entry, "file", path), path)
+def _source(entry: Element, path: Path) -> _Source:
+    file = inside(path.parent, path.parent / attribute(entry, "file", path), path)
     number = entry.get("filechannel") or "1"
     if not number.isdecimal() or int(number) < 1:
         raise CorpusError(f"{path}: {file.name} has filechannel={number!r}; they count from 1")
@@ -333,27 +261,32 @@ def _channel_of(recording: FloatArray, source: _Source, rate_hz: int) -> FloatAr
 
 
 def _chokes(
-    nodes: Mapping[str, ElementTree.Element], pieces: Mapping[str, Piece]
-) -> dict[str, tuple[str, ...]]:
-    """What the kit states; the usual rule for the hi-hat where it states nothing of it."""
+    nodes: Mapping[str, Element], pieces: Mapping[str, Piece], kit_file: Path
+) -> dict[str, dict[str, float | None]]:
+    """What each instrument stops, and in which time if the kit states it.
+
+    What the kit says counts; the usual rule for the hi-hat where it says nothing of it.
+    """
     groups: dict[str, list[str]] = defaultdict(list)
-    stated: dict[str, list[str]] = defaultdict(list)
     for name, node in nodes.items():
         if group := node.get("group"):
             groups[group].append(name)
-        stopped = [choke.get("instrument", "") for choke in node.findall("./chokes/choke")]
-        if stopped:
-            stated[name] += stopped
+    stated: dict[str, dict[str, float | None]] = defaultdict(dict)
     for members in groups.values():
         for name in members:
-            stated[name] += [other for other in members if other != name]
+            stated[name] |= {other: _CHOKE_MS / 1000 for other in members if other != name}
+    for name, node in nodes.items():
+        for choke in node.findall("./chokes/choke"):
+            time_ms = number(choke, "choketime", kit_file, default=_CHOKE_MS)
+            stated[name][attribute(choke, "instrument", kit_file)] = max(1.0, time_ms) / 1000
     chokes = {
-        name: tuple(dict.fromkeys(other for other in others if other in pieces))
+        name: {other: time_s for other, time_s in others.items() if other in pieces}
         for name, others in stated.items()
         if name in pieces
     }
     if not any(pieces[name] is Piece.HIHAT for name in chokes):
-        chokes |= hihat_chokes(pieces)
+        for name, stopped in hihat_chokes(pieces).items():
+            chokes[name] = dict.fromkeys(stopped)
     return {name: others for name, others in chokes.items() if others}
 
 
@@ -364,7 +297,7 @@ def _left_out(names: Iterable[str], pieces: Mapping[str, Piece]) -> tuple[str, .
     return (f"no drum or cymbal that we know of, left out: {', '.join(missing)}",)
 
 
-def _licence(root: Path, tree: ElementTree.Element) -> str:
+def _licence(root: Path, tree: Element) -> str:
     for name in ("LICENSE.txt", "LICENSE", "COPYING"):
         path = root / name
         if path.is_file():

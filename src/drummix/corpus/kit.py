@@ -43,11 +43,13 @@ class Hit:
             a channel that is absent heard nothing.
         is_normalised: Whether the recording was brought to full level, so that the loudness of
             a stroke has to be made by its velocity.
+        weight: How often the hit takes its turn, relative to others.
     """
 
     power: float
     channels: Mapping[str, FloatArray]
     is_normalised: bool = False
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,8 @@ class Kit:
         licence: Licence of the samples, for manifests.
         chokes: Instrument name -> names of instruments whose ringing it stops
             (pedal and closed hi-hat stop the open one).
+        choke_times_s: (stopping, stopped) instrument -> seconds until it is silent, where the kit
+            states them.
         notices: What a person should know about how the kit was read, one line each.
     """
 
@@ -90,4 +94,5 @@ class Kit:
     note_map: Mapping[int, str]
     licence: str
     chokes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    choke_times_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from drummix.corpus.drumgizmo import find_kit_file
+from drummix.corpus.drumgizmo_xml import find_kit_file
 from drummix.corpus.groove import PARTS, Performance, read_groove_index
 from drummix.errors import CorpusError, SettingError
 

@@ -66,6 +66,7 @@ class RenderedHit:
         gain_db: How much louder than recorded it is played.
         stop_s: When its ringing is stopped, in seconds from the start of the rendering; None where
             it rings out.
+        stop_fade_s: Time in which the sound is gone once it is stopped.
     """
 
     time_s: float
@@ -75,11 +76,7 @@ class RenderedHit:
     sample: int
     gain_db: float = 0.0
     stop_s: float | None = None
-
-    @property
-    def stop_fade_s(self) -> float:
-        """Time in which the sound is gone once it is stopped."""
-        return _HIHAT_STOP_S if self.piece is Piece.HIHAT else _HAND_STOP_S
+    stop_fade_s: float = _HAND_STOP_S
 
 
 def pool_indices(n_hits: int, pool: HitPool) -> list[int]:
@@ -146,14 +143,16 @@ class Drummer:
         gain_db += dynamics.velocity_db(sample, velocity)
         gain_db += self._ceiling_db(stroke.note, dynamics, velocity)
         time_s = stroke.time_s + lead_s
+        piece = self._kit.instruments[name].piece
         return RenderedHit(
             time_s=time_s,
-            piece=self._kit.instruments[name].piece,
+            piece=piece,
             instrument=name,
             velocity=stroke.velocity,
             sample=sample,
             gain_db=round(gain_db, 3),
             stop_s=None if stroke.rings_s is None else time_s + stroke.rings_s,
+            stop_fade_s=_fade_s(piece),
         )
 
     def _of(self, name: str) -> _Dynamics:
@@ -162,14 +161,21 @@ class Drummer:
         return self._dynamics[name]
 
     def _recording(self, name: str, rank: float, trims_db: NDArray[np.float64]) -> int:
+        hits = self._kit.instruments[name].hits
         indices = pool_indices(len(trims_db), self._pool)
         nearest = sorted(indices, key=lambda index: abs(index - rank))
         turns = [index for index in nearest[:_TURNS] if abs(trims_db[index]) <= _TURN_DB]
         if len(turns) < 2:
             turns = [i for i in nearest[:2] if abs(trims_db[i]) <= _FEW_DB] or nearest[:1]
         fresh = sorted(index for index in turns if index != self._last.get(name)) or turns
-        self._last[name] = fresh[int(self._rng.integers(len(fresh)))]
+        self._last[name] = fresh[self._draw([hits[index].weight for index in fresh])]
         return self._last[name]
+
+    def _draw(self, weights: Sequence[float]) -> int:
+        if len(set(weights)) == 1:
+            return int(self._rng.integers(len(weights)))
+        shares = np.array(weights) / np.sum(weights)
+        return int(self._rng.choice(len(weights), p=shares))
 
     def _ceiling_db(self, note: int, dynamics: _Dynamics, velocity: int) -> float:
         """How much a stroke has to come down to keep its proportion to others; 0.0 or below."""
@@ -229,6 +235,13 @@ def _stopped(kit: Kit, hits: Sequence[RenderedHit]) -> list[RenderedHit]:
             for earlier in ringing.pop(choked, []):
                 before_s = stopped[earlier].stop_s
                 if before_s is None or before_s > hit.time_s:
-                    stopped[earlier] = replace(stopped[earlier], stop_s=hit.time_s)
+                    fade_s = kit.choke_times_s.get((hit.instrument, choked), _fade_s(hit.piece))
+                    stopped[earlier] = replace(
+                        stopped[earlier], stop_s=hit.time_s, stop_fade_s=fade_s
+                    )
         ringing.setdefault(hit.instrument, []).append(index)
     return stopped
+
+
+def _fade_s(piece: Piece) -> float:
+    return _HIHAT_STOP_S if piece is Piece.HIHAT else _HAND_STOP_S
