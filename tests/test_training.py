@@ -1,7 +1,11 @@
 """Clips, the training loop, resuming and export, on a small corpus written by the test."""
 
+import csv
 import json
 import os
+import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,21 +14,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from drummix.audio import Audio, write
 from drummix.audio.excerpt import read_excerpt
 from drummix.corpus.manifest import TARGETS, CorpusItem, write_manifest
-from drummix.errors import AudioFileError, CorpusError, SettingError, TrainingError
+from drummix.errors import AudioFileError, CorpusError, OutputError, SettingError, TrainingError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import load_model
-from drummix.nn.config import ClipSettings, StageSettings, TrainSettings, read_train_settings
+from drummix.nn.config import (
+    ClipSettings,
+    StageSettings,
+    TrainSettings,
+    paper_settings,
+    read_train_settings,
+)
+from drummix.nn.curve import draw_curve
 from drummix.roles import PAPER_ROLES
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
+from typer.testing import CliRunner  # noqa: E402
+
+from drummix.cli import app  # noqa: E402
+from drummix.nn.checks import check_items, claim_output  # noqa: E402
 from drummix.nn.clips import ClipSource, FixedClips, RandomClips  # noqa: E402
-from drummix.nn.train import MixTraining, batch_si_sdr_db, train  # noqa: E402
+from drummix.nn.handover import PART_BYTES, pack_run, unpack_run  # noqa: E402
+from drummix.nn.loading import share_of  # noqa: E402
+from drummix.nn.mix_training import MixTraining, batch_si_sdr_db  # noqa: E402
+from drummix.nn.recording import AverageWeights  # noqa: E402
+from drummix.nn.train import train  # noqa: E402
 from drummix.nn.wave_unet import WaveUNet  # noqa: E402
 
 RATE_HZ = 44100
@@ -85,6 +105,19 @@ def settings_for(corpus: Path, output: Path, **changes) -> TrainSettings:
         "finetune": StageSettings(learning_rate=1e-3, max_epochs=1),
     }
     return TrainSettings(**{**values, **changes})
+
+
+@pytest.fixture(scope="session")
+def plain_run(corpus, tmp_path_factory) -> Path:
+    """A finished run with the settings of `settings_for`; not to be written to."""
+    output = tmp_path_factory.mktemp("plain") / "run"
+    train(settings_for(corpus, output))
+    return output
+
+
+def read_log(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
 
 
 def source_for(corpus: Path, part: str = "train", **changes) -> ClipSource:
@@ -194,9 +227,11 @@ def test_training_learns_and_exports_a_model_that_loads(corpus, tmp_path):
     assert str(corpus.parent) not in json.dumps(model.card)
 
 
-def test_a_finished_run_is_not_trained_again(corpus, tmp_path):
+def test_a_finished_run_is_not_trained_again(corpus, tmp_path, plain_run):
+    shutil.copytree(plain_run, tmp_path / "run")
     settings = settings_for(corpus, tmp_path / "run")
-    first = load_model(train(settings)).sha256
+    write_settings(tmp_path / "run", settings)
+    first = load_model(plain_run / "model" / "small").sha256
     lines: list[str] = []
     assert load_model(train(settings, report=lines.append)).sha256 == first
     assert lines == []
@@ -213,18 +248,68 @@ def test_a_finished_run_is_not_trained_again(corpus, tmp_path):
         {"clips": ClipSettings(**{**CLIPS.__dict__, "peak_normalised": True})},
         {"epoch_steps": 4},
         {"finetune": StageSettings(learning_rate=1e-2, max_epochs=1)},
+        {"gradient_clip": 1e-3},
+        {"ema_decay": 0.5},
+        {"precision": "bf16-mixed"},
+        {
+            "loss": "l1+mrstft",
+            "clips": ClipSettings(**{**CLIPS.__dict__, "bottleneck_frames": 270}),
+        },
     ],
     ids=lambda change: "-".join(change),
 )
-def test_every_setting_changes_the_weights(corpus, tmp_path, change):
-    plain = load_model(train(settings_for(corpus, tmp_path / "plain"))).sha256
+def test_every_setting_changes_the_weights(corpus, tmp_path, plain_run, change):
+    plain = load_model(plain_run / "model" / "small").sha256
     assert load_model(train(settings_for(corpus, tmp_path / "other", **change))).sha256 != plain
 
 
+def test_the_weight_of_the_spectral_distance_changes_the_weights(corpus, tmp_path):
+    clips = ClipSettings(**{**CLIPS.__dict__, "bottleneck_frames": 270})
+    found = set()
+    for weight in (0.01, 0.5):
+        settings = settings_for(
+            corpus,
+            tmp_path / str(weight),
+            loss="l1+mrstft",
+            mrstft_weight=weight,
+            clips=clips,
+            finetune=StageSettings(max_epochs=0),
+        )
+        found.add(load_model(train(settings)).sha256)
+    assert len(found) == 2
+    row = read_log(tmp_path / "0.5")[-1]
+    parts = float(row["train_l1"]) + 0.5 * float(row["train_mrstft"])
+    assert float(row["train_loss"]) == pytest.approx(parts, rel=1e-5)
+
+
+def write_settings(run: Path, settings: TrainSettings, *, without: tuple[str, ...] = ()) -> None:
+    """Note settings in a run's folder as `train` does, less some, as an older drummix would."""
+    plain = {name: v for name, v in settings.to_mapping().items() if name not in without}
+    run.mkdir(exist_ok=True)
+    (run / "settings.json").write_text(json.dumps(plain), encoding="utf-8")
+
+
 def test_another_run_in_the_same_folder_is_refused(corpus, tmp_path):
-    train(settings_for(corpus, tmp_path / "run"))
-    with pytest.raises(TrainingError, match="other settings"):
+    write_settings(tmp_path / "run", settings_for(corpus, tmp_path / "run"))
+    with pytest.raises(TrainingError, match=r"other settings \(seed: 0, not 9\)"):
         train(settings_for(corpus, tmp_path / "run", seed=9))
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"main": 3}'])
+def test_damaged_settings_of_a_run_are_one_line(corpus, tmp_path, text):
+    (tmp_path / "settings.json").write_text(text, encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"settings\.json is damaged"):
+        train(settings_for(corpus, tmp_path))
+
+
+def test_a_run_of_an_older_drummix_has_the_defaults_of_settings_it_did_not_know(corpus, tmp_path):
+    settings = settings_for(corpus, tmp_path / "run")
+    claim_output(settings)
+    write_settings(tmp_path / "run", settings, without=("loss", "devices", "ema_decay"))
+    claim_output(settings)
+    write_settings(tmp_path / "run", settings, without=("loss", "devices", "ema_decay"))
+    with pytest.raises(TrainingError, match=r"ema_decay: 0\.0, not 0\.9"):
+        claim_output(settings_for(corpus, tmp_path / "run", ema_decay=0.9))
 
 
 def test_a_finished_run_can_be_made_longer(corpus, tmp_path):
@@ -265,7 +350,8 @@ def test_weights_of_another_size_are_refused_as_a_start(corpus, tmp_path):
         init_from=str(folder),
         network=WaveUNetConfig(levels=2, filters=3),
     )
-    with pytest.raises(TrainingError, match="2 filters"):
+    expected = rf"{re.escape(str(folder))} .* expected filters 3, found filters 2"
+    with pytest.raises(TrainingError, match=expected):
         train(other)
 
 
@@ -273,8 +359,9 @@ def test_a_loss_that_is_no_number_stops_with_the_step():
     module = MixTraining(WaveUNet(SMALL), StageSettings(), n_steps=1)
     stems = torch.full((1, 8, SMALL.input_frames(10)), float("nan"))
     mix = torch.zeros(1, 2, SMALL.output_frames(stems.shape[-1]))
-    with pytest.raises(TrainingError, match="step 0"):
-        module.training_step((stems, mix), 0)
+    module.training_step((stems, mix, torch.tensor([7])), 0)
+    with pytest.raises(TrainingError, match=r"step 0 of epoch 1, with clips \[7\]"):
+        module.check_last_loss()
 
 
 def test_a_broken_item_is_named(corpus, tmp_path):
@@ -296,9 +383,9 @@ def test_a_corpus_at_another_rate_is_refused(corpus):
 def test_cosine_decay_warms_up_and_falls_to_a_hundredth():
     stage = StageSettings(learning_rate=1.0 - 1e-9, decay="cosine", max_epochs=1)
     module = MixTraining(WaveUNet(SMALL), stage, n_steps=1000)
-    assert module._share_of_rate(0) == pytest.approx(1 / 50)
-    assert module._share_of_rate(500) == pytest.approx(0.505)
-    assert module._share_of_rate(1000) == pytest.approx(0.01)
+    assert module.share_of_rate(0) == pytest.approx(1 / 50)
+    assert module.share_of_rate(500) == pytest.approx(0.505)
+    assert module.share_of_rate(1000) == pytest.approx(0.01)
 
 
 RUN_SLOWLY = """
@@ -317,6 +404,8 @@ target = "dry"
 corpora = ["{corpus}"]
 output = "{output}"
 epoch_steps = 20
+ema_decay = 0.8
+gradient_clip = 0.5
 [network]
 levels = 2
 filters = 2
@@ -353,6 +442,347 @@ max_epochs = 0
     assert models["killed"].sha256 == models["alone"].sha256
 
 
+def test_a_sitting_of_minutes_stops_after_an_epoch_and_the_next_goes_on(
+    corpus, tmp_path, plain_run
+):
+    settings = settings_for(corpus, tmp_path / "run")
+    lines: list[str] = []
+    folder = train(settings, minutes=1e-6, report=lines.append)
+    # No epoch fits into 60 microseconds, but one is always trained.
+    assert [line.split(",")[0] for line in lines] == [
+        "main: epoch 1",
+        "main: the time is up; the same command goes on from here",
+    ]
+    assert load_model(folder).config == SMALL
+    assert not (tmp_path / "run" / "main" / "finished.json").exists()
+    plain = load_model(plain_run / "model" / "small").sha256
+    assert load_model(train(settings)).sha256 == plain
+
+
+def test_a_stage_ends_when_its_minutes_are_over(corpus, tmp_path):
+    main = StageSettings(learning_rate=1e-2, max_epochs=3, max_minutes=1e-6, decay="cosine")
+    settings = settings_for(corpus, tmp_path, main=main, finetune=StageSettings(max_epochs=0))
+    train(settings)
+    [row] = read_log(tmp_path)
+    # The clock, far beyond its end from the first step on, has brought the decay to its last.
+    assert float(row["learning_rate"]) == pytest.approx(1e-2 * 0.01 * 6 / 50)
+
+
+def test_the_log_has_a_row_an_epoch_and_the_picture_is_of_it(plain_run, tmp_path):
+    rows = read_log(plain_run)
+    assert [(row["stage"], row["epoch"], row["step"]) for row in rows] == [
+        ("main", "1", "5"),
+        ("main", "2", "10"),
+        ("main", "3", "15"),
+        ("finetune", "1", "5"),
+    ]
+    for row in rows:
+        # 5 steps of 2 clips.
+        n_clips = float(row["clips_per_s"]) * float(row["seconds"])
+        assert n_clips == pytest.approx(10, rel=0.05)
+        assert row["train_mrstft"] == row["validation_mrstft"] == ""
+        assert float(row["train_loss"]) == float(row["train_l1"])
+    assert [float(row["learning_rate"]) for row in rows] == [1e-2, 1e-2, 1e-2, 1e-3]
+    assert (plain_run / "curve.png").read_bytes().startswith(b"\x89PNG")
+    shutil.copy(plain_run / "log.csv", tmp_path)
+    done = CliRunner().invoke(app, ["train", "--curve", str(tmp_path)])
+    assert done.stdout.strip() == str(tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("text", [None, "", "stage,step\n", "a,b\n1,2\n"])
+def test_a_folder_without_a_log_has_no_curve(tmp_path, text):
+    if text is not None:
+        (tmp_path / "log.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"log\.csv"):
+        draw_curve(tmp_path)
+
+
+def copied(corpus: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(corpus, folder / "corpus"))
+
+
+def test_a_loss_that_is_no_number_names_step_epoch_and_item_and_keeps_checkpoints(corpus, tmp_path):
+    poisoned, run = copied(corpus, tmp_path), tmp_path / "run"
+    one = StageSettings(learning_rate=1e-2, max_epochs=1)
+    without = StageSettings(max_epochs=0)
+    train(settings_for(poisoned, run, main=one, finetune=without))
+    kept = {path: path.read_bytes() for path in run.rglob("*.ckpt")}
+    assert {path.name for path in kept} == {"best.ckpt", "last.ckpt"}
+    info = soundfile.info(poisoned / "noise" / "dry_mix" / "item-1.wav")
+    bad = np.full((info.frames, 2), np.nan, dtype=np.float32)
+    soundfile.write(poisoned / "noise" / "dry_mix" / "item-1.wav", bad, RATE_HZ, "FLOAT")
+    more = StageSettings(learning_rate=1e-2, max_epochs=3)
+    words = (
+        r"no longer a number at step \d+ of epoch [23], with item-1 \(mix with samples that are no"
+    )
+    with pytest.raises(TrainingError, match=words):
+        train(settings_for(poisoned, run, main=more, finetune=without))
+    after = {path: path.read_bytes() for path in run.rglob("*.ckpt")}
+    # Epoch 2 may have ended well before the item was drawn.
+    assert after.keys() == kept.keys()
+    state = torch.load(run / "main" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(bool(torch.isfinite(weight).all()) for weight in state.values())
+
+
+def test_a_validation_item_that_is_no_number_is_named(corpus, tmp_path):
+    poisoned = copied(corpus, tmp_path)
+    path = poisoned / "noise" / "audio" / "kick" / "item-3.wav"
+    bad = np.full((soundfile.info(path).frames, 1), np.inf, dtype=np.float32)
+    soundfile.write(path, bad, RATE_HZ, "FLOAT")
+    with pytest.raises(TrainingError, match=r"validation loss .* leave out item-3 \(stems"):
+        train(settings_for(poisoned, tmp_path / "run"))
+
+
+def test_a_full_disk_is_one_line_and_spares_the_checkpoint(corpus, tmp_path):
+    without = StageSettings(max_epochs=0)
+    one, two = (StageSettings(learning_rate=1e-2, max_epochs=n) for n in (1, 2))
+    train(settings_for(corpus, tmp_path, main=one, finetune=without))
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*.ckpt")}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        # A file of 8 kB is as much as this disk takes; a checkpoint is larger.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+        with pytest.raises(OutputError, match=r"\.ckpt cannot be written") as error:
+            train(settings_for(corpus, tmp_path, main=two, finetune=without))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(error.value)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.ckpt")} == kept
+    assert list(tmp_path.rglob("*.partial*")) == []
+
+
+@pytest.mark.parametrize("fault", ["gone", "cut", "short", "no sound"])
+def test_a_broken_item_is_found_before_training(corpus, tmp_path, fault):
+    broken = copied(corpus, tmp_path)
+    path = broken / "noise" / "audio" / "tom_1" / "item-2.wav"
+    if fault == "gone":
+        path.unlink()
+    elif fault == "cut":
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif fault == "short":
+        write(path, Audio(np.zeros((1, 100), np.float32), RATE_HZ))
+    else:
+        path.write_bytes(b"not a sound")
+    with pytest.raises(TrainingError, match=r"item item-2 of .* is broken: .*item-2\.wav") as error:
+        train(settings_for(broken, tmp_path / "run"))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run" / "main").exists()
+
+
+def test_an_item_that_breaks_while_training_is_one_line_from_a_reading_process(corpus, tmp_path):
+    broken = copied(corpus, tmp_path)
+    clips = ClipSettings(**{**CLIPS.__dict__, "workers": 1})
+    settings = settings_for(broken, tmp_path / "run", clips=clips)
+
+    def break_it(stage: str, n_done: int, n_all: int) -> None:
+        (broken / "noise" / "audio" / "kick" / "item-3.wav").unlink(missing_ok=True)
+
+    with pytest.raises(TrainingError, match=r"^item item-3 of .* is broken") as error:
+        train(settings, progress=break_it)
+    assert "\n" not in str(error.value)
+
+
+def test_the_spectral_loss_needs_clips_that_are_long_enough(corpus, tmp_path):
+    with pytest.raises(SettingError, match=r"bottleneck_frames is 60, which leaves 225 samples"):
+        train(settings_for(corpus, tmp_path, loss="l1+mrstft"))
+
+
+def test_more_devices_than_validation_clips_are_refused(corpus, tmp_path):
+    clips = ClipSettings(**{**CLIPS.__dict__, "batch_size": 4, "validation_clips": 3})
+    settings = settings_for(corpus, tmp_path, devices=4, clips=clips)
+    sources = {part: source_for(corpus, part) for part in ("train", "validation")}
+    with pytest.raises(SettingError, match="3 validation clips for 4 devices"):
+        check_items(sources, settings)
+
+
+def test_sixteen_bit_training_learns_and_exports_the_same_kind_of_model(
+    corpus, tmp_path, plain_run
+):
+    settings = settings_for(corpus, tmp_path, precision="bf16-mixed")
+    model = load_model(train(settings))
+    plain = load_model(plain_run / "model" / "small")
+    assert {name: t.shape for name, t in model.tensors.items()} == {
+        name: t.shape for name, t in plain.tensors.items()
+    }
+    rows, plain_rows = read_log(tmp_path), read_log(plain_run)
+    assert float(rows[-1]["validation_l1"]) < 0.8 * float(rows[0]["validation_l1"])
+    # bfloat16 has 8 bits: its curve stays within a few percent of the other.
+    for row, other in zip(rows, plain_rows, strict=True):
+        assert float(row["train_l1"]) == pytest.approx(float(other["train_l1"]), rel=0.1)
+
+
+def test_average_weights_follow_the_weights_and_are_heard_in_validation():
+    module = MixTraining(WaveUNet(SMALL), StageSettings(), n_steps=1)
+    average = AverageWeights(0.9)
+    bias = dict(module.named_parameters())["network.output.bias"]
+    expected = None
+    for step, value in enumerate([1.0, 2.0, 4.0, 8.0], start=1):
+        torch.nn.init.constant_(bias, value)
+        average.on_train_batch_end(None, module)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = value if expected is None else decay * expected + (1 - decay) * value
+    average.on_validation_start(None, module)
+    assert bias[0].item() == pytest.approx(expected, rel=1e-6)
+    average.on_validation_end(None, module)
+    assert bias[0].item() == 8.0
+
+
+def test_processes_share_each_clip_of_an_epoch_once():
+    for n_processes in (1, 2, 3):
+        shares = [share_of(10, process=p, n_processes=n_processes) for p in range(n_processes)]
+        assert sorted(n for share in shares for n in share) == list(range(10))
+    # A step of four clips holds the same ones, however many processes take part.
+    steps = [share_of(8, process=p, n_processes=2)[2 * 1 : 2 * 2] for p in (0, 1)]
+    assert sorted(n for share in steps for n in share) == [4, 5, 6, 7]
+
+
+RUN_SHARED = """
+import hashlib, json, sys
+from pathlib import Path
+from drummix.nn.config import read_train_settings
+from drummix.nn.mix_training import MixTraining
+from drummix.nn.train import train
+
+numbers, step = [], MixTraining.training_step
+
+def training_step(self, batch, index):
+    numbers.extend(batch[2].tolist())
+    return step(self, batch, index)
+
+def on_train_end(self):
+    weights = b"".join(p.detach().numpy().tobytes() for p in self.parameters())
+    plain = {"numbers": numbers, "weights": hashlib.sha256(weights).hexdigest()}
+    Path(sys.argv[2], f"rank-{self.global_rank}.json").write_text(json.dumps(plain))
+
+MixTraining.training_step, MixTraining.on_train_end = training_step, on_train_end
+train(read_train_settings(Path(sys.argv[1])))
+"""
+
+
+def test_two_processes_train_as_one_does_and_go_on_after_a_stop(corpus, tmp_path):
+    (tmp_path / "run.py").write_text(RUN_SHARED, encoding="utf-8")
+    config = f"""
+name = "small"
+target = "dry"
+corpora = ["{corpus}"]
+output = "shared"
+epoch_steps = 5
+devices = 2
+[network]
+levels = 2
+filters = 2
+[clips]
+batch_size = 2
+bottleneck_frames = 60
+validation_clips = 3
+workers = 0
+[main]
+learning_rate = 1e-2
+max_epochs = EPOCHS
+[finetune]
+max_epochs = 0
+"""
+    ranks = []
+    for epochs in (1, 2):
+        path = tmp_path / f"{epochs}.toml"
+        path.write_text(config.replace("EPOCHS", str(epochs)), encoding="utf-8")
+        command = [sys.executable, str(tmp_path / "run.py"), str(path), str(tmp_path)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        ranks = [json.loads((tmp_path / f"rank-{n}.json").read_text()) for n in (0, 1)]
+        assert ranks[0]["weights"] == ranks[1]["weights"]
+        assert sorted(ranks[0]["numbers"] + ranks[1]["numbers"]) == list(range(10))
+    alone = settings_for(
+        corpus,
+        tmp_path / "alone",
+        main=StageSettings(learning_rate=1e-2, max_epochs=2),
+        finetune=StageSettings(max_epochs=0),
+    )
+    one = load_model(train(alone)).tensors
+    two = load_model(tmp_path / "shared" / "model" / "small").tensors
+    for name, tensor in one.items():
+        # The mean of two halves is the mean of all, but for roundings that Adam's first steps,
+        # of the learning rate whatever the gradient, can carry to the weights.
+        np.testing.assert_allclose(two[name], tensor, atol=2e-3 * np.abs(tensor).max() + 1e-6)
+    rows, shared = read_log(tmp_path / "alone"), read_log(tmp_path / "shared")
+    for row, other in zip(rows, shared, strict=True):
+        for column in ("train_l1", "validation_l1", "validation_si_sdr_db"):
+            assert float(other[column]) == pytest.approx(float(row[column]), rel=2e-3)
+    assert float(shared[1]["train_l1"]) < float(shared[0]["train_l1"])
+
+
+def test_a_run_goes_on_elsewhere_from_its_handover(corpus, tmp_path):
+    settings = settings_for(corpus, tmp_path / "here", ema_decay=0.5)
+    model = train(settings, minutes=1e-6)
+    parts = pack_run(tmp_path / "here", tmp_path / "out")
+    assert all(part.stat().st_size < PART_BYTES + 100_000 for part in parts)
+    elsewhere = settings_for(corpus, tmp_path / "there", ema_decay=0.5)
+    unpack_run(tmp_path / "out", model, elsewhere)
+    before = torch.load(tmp_path / "here" / "main" / "last.ckpt", weights_only=True)
+    after = torch.load(tmp_path / "there" / "main" / "last.ckpt", weights_only=True)
+    for name, weight in before["state_dict"].items():
+        torch.testing.assert_close(after["state_dict"][name], weight, rtol=1e-3, atol=1e-6)
+    for index, state in before["optimizer_states"][0]["state"].items():
+        found = after["optimizer_states"][0]["state"][index]["exp_avg_sq"]
+        # Half a step of 0.055 octaves of the root, both ways, is 3.9 % of the square.
+        torch.testing.assert_close(found, state["exp_avg_sq"], rtol=0.04, atol=1e-30)
+    lines: list[str] = []
+    train(elsewhere, report=lines.append)
+    assert lines[0].startswith("main: epoch 2, step 10")
+    assert [row["step"] for row in read_log(tmp_path / "there")] == ["5", "10", "15", "5"]
+
+
+def test_a_handover_that_is_not_whole_is_refused(corpus, tmp_path, plain_run):
+    with pytest.raises(TrainingError, match="no whole handover"):
+        unpack_run(tmp_path, plain_run / "model" / "small", settings_for(corpus, tmp_path / "x"))
+    with pytest.raises(TrainingError, match="no checkpoint yet"):
+        pack_run(tmp_path, tmp_path / "out")
+
+
+def test_the_papers_settings_are_the_papers():
+    settings = paper_settings("wet", ("c",), "o")
+    assert settings.network.n_parameters() == 6_183_450
+    assert settings.network.input_frames(settings.clips.bottleneck_frames) == 121_843
+    assert (settings.clips.batch_size, settings.epoch_steps, settings.loss) == (16, 2000, "l1")
+    assert (settings.main.learning_rate, settings.main.patience) == (1e-4, 20)
+    assert (settings.finetune.learning_rate, settings.finetune.patience) == (1e-5, 20)
+    assert (settings.main.decay, settings.main.bias_rate) == ("none", 1.0)
+    assert settings.clips.peak_normalised
+    assert (settings.ema_decay, settings.gradient_clip, settings.precision) == (0.0, 0.0, "32")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give one of"),
+        (["a.toml", "--paper", "dry"], "give one of"),
+        (["--paper", "dry"], "--paper takes --corpus and -o"),
+        (["a.toml", "--corpus", "c"], "--paper takes --corpus and -o"),
+        (["--curve", "run", "--minutes", "3"], "leave --minutes out"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_a_usage_error(words, said):
+    done = CliRunner().invoke(app, ["train", *words])
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.split())
+
+
+def test_the_command_trains_the_papers_network_without_a_file(corpus, tmp_path, monkeypatch):
+    asked: list[TrainSettings] = []
+
+    def fake(settings: TrainSettings, **rest: object) -> Path:
+        asked.append(settings)
+        return tmp_path
+
+    monkeypatch.setattr("drummix.nn.train.train", fake)
+    words = ["train", "--paper", "dry", "--corpus", str(corpus), "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, words)
+    assert done.stdout.strip() == str(tmp_path)
+    assert asked == [paper_settings("dry", (str(corpus),), str(tmp_path / "run"))]
+
+
 def test_settings_survive_a_toml_file_with_paths_beside_it(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text('name = "a"\ntarget = "wet"\ncorpora = ["c"]\noutput = "o"\n[finetune]\n')
@@ -381,6 +811,16 @@ BASE = 'name = "a"\ntarget = "wet"\ncorpora = ["c"]\noutput = "o"\n'
         (BASE + "[clips]\nstem_dropout = 1.0\n", "up to 1.0"),
         (BASE + "[main]\nlearning_rate = -1.0\n", "learning_rate"),
         (BASE + '[main]\ndecay = "linear"\n', "none or cosine"),
+        (BASE + "[main]\nmax_minutes = -1.0\n", "max_minutes"),
+        (BASE + 'loss = "l2"\n', "loss is 'l2'; give l1 or l1\\+mrstft"),
+        (BASE + 'precision = "8"\n', "32, bf16-mixed or 16-mixed"),
+        (BASE + "precision = 8\n", "32, bf16-mixed or 16-mixed"),
+        (BASE + "devices = 0\n", "give 1 or more"),
+        (BASE + "devices = 3\n", "batch_size is 16 for 3 devices"),
+        (BASE + "ema_decay = 1.0\n", "up to 1.0"),
+        (BASE + "gradient_clip = -1.0\n", "gradient_clip"),
+        (BASE + "gradient_clip = nan\n", "gradient_clip"),
+        (BASE + "compile = 1\n", "expected bool"),
         (BASE + "[main]\nbias_rate = 2.0\n", "bias_rate"),
         (BASE + "[network]\nfilters = 0\n", "filters"),
         (BASE + "main = 3\n", "expected a table"),

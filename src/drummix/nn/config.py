@@ -13,6 +13,8 @@ from drummix.errors import SettingError
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
 
 FINETUNE_LEARNING_RATE = 1e-5
+LOSSES = ("l1", "l1+mrstft")
+PRECISIONS = ("32", "bf16-mixed", "16-mixed")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class StageSettings:
         bias_rate: Step size of the biases as a share of `learning_rate`. The network without
             biases is homogeneous, so a share of 0.1 trains as if all levels were 20 dB higher:
             recordings are quiet beside what Adam's unit steps suit.
+        max_minutes: Minutes of training after which the stage ends, over all sittings, and that
+            the cosine decay follows where they run out before the epochs; 0.0 for no limit.
+            Where the clock decides, a run cannot be repeated exactly.
     """
 
     learning_rate: float = 1e-4
@@ -63,15 +68,15 @@ class StageSettings:
     max_epochs: int = 1000
     patience: int = 20
     bias_rate: float = 1.0
+    max_minutes: float = 0.0
 
     def __post_init__(self) -> None:
-        _at_least("stage", self, max_epochs=0, patience=1)
+        _at_least("stage", self, max_epochs=0, patience=1, max_minutes=0)
         if not 0.0 <= self.bias_rate <= 1.0:
             raise SettingError(f"bias_rate is {self.bias_rate}; give 0.0 to 1.0")
         if not 0.0 < self.learning_rate < 1.0:
             raise SettingError(f"learning_rate is {self.learning_rate}; give 0.0 to 1.0")
-        if self.decay not in ("none", "cosine"):
-            raise SettingError(f"decay is {self.decay!r}; give none or cosine")
+        _one_of("decay", self.decay, ("none", "cosine"))
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,16 @@ class TrainSettings:
         init_from: Name of a shipped model, or folder of a model, whose weights are the start;
             empty for new ones.
         epoch_steps: Steps of an epoch.
+        loss: ``l1`` is the paper's; ``l1+mrstft`` adds the multi-resolution STFT distance of the
+            sum and the difference of left and right.
+        mrstft_weight: What that distance is multiplied by.
+        precision: ``32``, or ``bf16-mixed`` or ``16-mixed`` for convolutions in 16 bits with
+            weights in 32.
+        devices: Processes, or GPUs, that share the clips of each step.
+        gradient_clip: Longest gradient, as its norm over all parameters; 0.0 for any.
+        ema_decay: Validate and keep an exponential moving average of the weights that holds this
+            share of itself at each step; 0.0 for the weights themselves.
+        compile: Have torch compile the network: slow to start, then faster on a GPU.
         network: Size of the network.
         clips: Training examples.
         main: First stage.
@@ -100,6 +115,13 @@ class TrainSettings:
     seed: int = 0
     init_from: str = ""
     epoch_steps: int = 2000
+    loss: Literal["l1", "l1+mrstft"] = "l1"
+    mrstft_weight: float = 0.01
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    devices: int = 1
+    gradient_clip: float = 0.0
+    ema_decay: float = 0.0
+    compile: bool = False
     network: WaveUNetConfig = field(default_factory=WaveUNetConfig)
     clips: ClipSettings = field(default_factory=ClipSettings)
     main: StageSettings = field(default_factory=StageSettings)
@@ -108,15 +130,42 @@ class TrainSettings:
     )
 
     def __post_init__(self) -> None:
-        _at_least("training", self, epoch_steps=1)
-        if self.target not in TARGETS:
-            raise SettingError(f"target is {self.target!r}; give {' or '.join(TARGETS)}")
+        _at_least(
+            "training", self, epoch_steps=1, devices=1, gradient_clip=0, mrstft_weight=0, seed=0
+        )
+        _one_of("target", self.target, TARGETS)
+        _one_of("loss", self.loss, LOSSES)
+        _one_of("precision", self.precision, PRECISIONS)
         if not self.corpora:
             raise SettingError("corpora is empty; name at least one rendered corpus")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise SettingError(f"ema_decay is {self.ema_decay}; give 0.0 up to 1.0")
+        if self.clips.batch_size % self.devices:
+            raise SettingError(
+                f"clips.batch_size is {self.clips.batch_size} for {self.devices} devices; "
+                "give a multiple, each takes its share"
+            )
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for a model card."""
         return asdict(self)
+
+
+def paper_settings(target: Target, corpora: tuple[str, ...], output: str) -> TrainSettings:
+    """The paper's network and recipe; targets at a peak of 1.0, as the authors' code has them.
+
+    Args:
+        target: ``dry`` or ``wet``.
+        corpora: Folders of rendered or imported corpora.
+        output: Folder for checkpoints, logs and the model.
+    """
+    return TrainSettings(
+        name=f"waveunet-paper-{target}",
+        target=target,
+        corpora=corpora,
+        output=output,
+        clips=ClipSettings(peak_normalised=True),
+    )
 
 
 def read_train_settings(path: Path) -> TrainSettings:
@@ -141,6 +190,8 @@ def read_train_settings(path: Path) -> TrainSettings:
                 tables[name] = _from_table(kind, table, name)
         if isinstance(values.get("corpora"), list):
             values["corpora"] = tuple(values["corpora"])
+        if values.get("precision") in (16, 32):
+            values["precision"] = str(values["precision"])
         settings = _from_table(TrainSettings, {**values, **tables}, "")
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from None
@@ -208,5 +259,11 @@ def _check_type(name: str, value: object, annotation: str) -> None:
 
 def _at_least(where: str, settings: object, **lowest: int) -> None:
     for name, low in lowest.items():
-        if getattr(settings, name) < low:
+        if not getattr(settings, name) >= low:  # NaN is not
             raise SettingError(f"{where}.{name} is {getattr(settings, name)}; give {low} or more")
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise SettingError(f"{name} is {value!r}; give {listed}")

@@ -18,6 +18,12 @@ FINISHED_NAME = "finished.json"
 """What a stage leaves in its folder when it has ended: steps, best loss, and the curve."""
 
 
+_ENST_LICENCE = "ENST-Drums, by its own terms"
+
+_COMMIT_FILE = Path(__file__).resolve().parents[1] / "commit.txt"
+"""Where a copy of the source that is no checkout says what it is a copy of."""
+
+
 def export_model(
     network: WaveUNet,
     settings: TrainSettings,
@@ -36,7 +42,7 @@ def export_model(
     Returns:
         The model's folder, ``<output>/model/<name>``.
     """
-    tensors = {name: value.detach().numpy() for name, value in network.state_dict().items()}
+    tensors = {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
     card = {
         "system": f"waveunet-{settings.target}",
         "target": settings.target,
@@ -64,8 +70,8 @@ def _training_record(settings: TrainSettings, sources: Mapping[str, ClipSource])
         "commit": _commit(),
         "data": {
             "kits": sorted({item.kit for item in items}),
-            "licences": sorted({item.licence for item in items}),
-            "engineer": sorted({item.engineer for item in items}),
+            "licences": sorted({getattr(item, "licence", _ENST_LICENCE) for item in items}),
+            "engineer": sorted({getattr(item, "engineer", -1) for item in items} - {-1}),
             "items": {part: len(source.items) for part, source in sources.items()},
             "hours": {
                 part: round(sum(item.duration_s for _, item in source.items) / 3600, 3)
@@ -81,7 +87,9 @@ def _training_record(settings: TrainSettings, sources: Mapping[str, ClipSource])
 
 
 def _commit() -> str:
-    """Commit of the source tree, ``unknown`` outside a checkout."""
+    """Commit of the source tree; ``unknown`` where neither git nor a packed copy knows."""
+    if _COMMIT_FILE.is_file():
+        return _COMMIT_FILE.read_text(encoding="utf-8").strip()
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],

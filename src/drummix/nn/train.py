@@ -1,217 +1,80 @@
-"""Training a Wave-U-Net: L1 loss, Adam, early stopping, a fine-tuning stage from the best weights.
+"""Training a Wave-U-Net: Adam, early stopping, a fine-tuning stage from the best weights.
 
 Source: Martinez Ramirez, Stoller and Moffat, JAES 69(3), 2021, section 2.1. We fine-tune from the
 best checkpoint where the authors' code goes on from the last one. Lightning does the loop,
-checkpoints and resuming.
+checkpoints, resuming and the processes of a run on several devices.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import math
+import os
 import shutil
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from drummix.corpus.manifest import write_text
 from drummix.errors import TrainingError
-from drummix.mixers.weights import load_model
-from drummix.nn.clips import ClipSource, FixedClips, RandomClips
+from drummix.nn.checks import check_items, claim_output, load_start
+from drummix.nn.clips import ClipSource
 from drummix.nn.config import StageSettings, TrainSettings
+from drummix.nn.curve import Row, draw_curve
 from drummix.nn.export import FINISHED_NAME, export_model
+from drummix.nn.loading import ClipLoading
+from drummix.nn.losses import MixLoss
+from drummix.nn.mix_training import MixTraining
+from drummix.nn.recording import (
+    AtomicCheckpoints,
+    AverageWeights,
+    Progress,
+    Recorder,
+    Report,
+)
 from drummix.nn.wave_unet import WaveUNet
 
 RATE_HZ = 44100
-_WARM_UP_STEPS = 50
-_LAST_SHARE = 0.01
-
-Report = Callable[[str], None]
-Progress = Callable[[str, int, int], None]
+STAGES = ("main", "finetune")
 
 
-class MixTraining(lightning.LightningModule):
-    """The network with its loss and optimiser for one stage.
+@dataclass(frozen=True)
+class _Sitting:
+    """What lasts from the start of a call to its end."""
 
-    Args:
-        network: What is trained.
-        stage: Learning rate and its decay.
-        n_steps: Steps of the whole stage, for the decay.
-    """
+    settings: TrainSettings
+    ends_at_s: float | None
+    report: Report
+    progress: Progress
 
-    def __init__(self, network: WaveUNet, stage: StageSettings, *, n_steps: int) -> None:
-        super().__init__()
-        self.network, self.stage, self.n_steps = network, stage, n_steps
-
-    def forward(self, stems: Tensor) -> Tensor:
-        """Mix a batch."""
-        mix: Tensor = self.network(stems)
-        return mix
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        """Mean absolute error of the unlimited output."""
-        stems, mix = batch
-        loss = nn.functional.l1_loss(self(stems), mix)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {float(loss.detach())} at step {self.global_step}; the last "
-                "checkpoint is kept: lower the learning rate and run the same command again"
-            )
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        """Mean absolute error and SI-SDR of the output limited to full scale, as in use."""
-        stems, mix = batch
-        estimate = self(stems).clamp(-1.0, 1.0)
-        n_clips = len(stems)
-        loss = nn.functional.l1_loss(estimate, mix)
-        self.log("validation_l1", loss, batch_size=n_clips)
-        audible = mix.square().mean(dim=(1, 2)) > 1e-9
-        if bool(audible.any()):
-            ratio = batch_si_sdr_db(estimate[audible], mix[audible]).mean()
-            self.log("validation_si_sdr_db", ratio, batch_size=int(audible.sum()))
-
-    def configure_optimizers(self) -> Any:
-        """Adam, with a short warm-up and cosine decay where the stage asks for it."""
-        rate = self.stage.learning_rate
-        named = list(self.network.named_parameters())
-        groups: list[dict[str, Any]] = [
-            {"params": [p for name, p in named if not name.endswith("bias")], "lr": rate},
-            {
-                "params": [p for name, p in named if name.endswith("bias")],
-                "lr": rate * self.stage.bias_rate,
-            },
-        ]
-        optimiser = torch.optim.Adam(groups, lr=rate)
-        if self.stage.decay == "none":
-            return optimiser
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._share_of_rate)
-        return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def _share_of_rate(self, step: int) -> float:
-        warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
-        done = min(1.0, step / max(1, self.n_steps))
-        cosine = 0.5 * (1.0 + math.cos(math.pi * done))
-        return warm_up * (_LAST_SHARE + (1.0 - _LAST_SHARE) * cosine)
-
-
-def batch_si_sdr_db(estimate: Tensor, target: Tensor) -> Tensor:
-    """Scale-invariant SDR in dB of each clip (batch, channels, frames), channels joint."""
-    estimate, target = estimate.flatten(1), target.flatten(1)
-    scale = (estimate * target).sum(1, keepdim=True) / target.square().sum(1, keepdim=True)
-    error = estimate - scale * target
-    return 10.0 * torch.log10(
-        (scale * target).square().sum(1) / error.square().sum(1).clamp_min(1e-20)
-    )
-
-
-class _Reporter(Callback):
-    """Keeps the learning curve and tells it, an epoch a line, to whoever runs the training.
-
-    The curve is part of every checkpoint, so a resumed run has all of it.
-    """
-
-    def __init__(self, stage: str, n_steps: int, report: Report, progress: Progress) -> None:
-        self.stage, self.n_steps = stage, n_steps
-        self.report, self.progress = report, progress
-        self.curve: list[dict[str, float]] = []
-        self._losses: list[Tensor] = []
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"curve": self.curve}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.curve = list(state_dict["curve"])
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        *batch: Any,
-    ) -> None:
-        self._losses.append(outputs["loss"].detach())
-        self.progress(f"{self.stage} stage", trainer.global_step, self.n_steps)
-
-    def on_validation_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        # Before the checkpoint is written: Lightning calls its checkpoint callback last.
-        row = {"step": float(trainer.global_step)}
-        row["train_l1"] = float(torch.stack(self._losses).mean())
-        for name in ("validation_l1", "validation_si_sdr_db"):
-            row[name] = float(trainer.callback_metrics.get(name, math.nan))
-        self._losses.clear()
-        self.curve.append(row)
-        self.report(
-            f"{self.stage}: epoch {trainer.current_epoch + 1}, step {trainer.global_step}, "
-            f"train L1 {row['train_l1']:.5f}, validation L1 {row['validation_l1']:.5f}, "
-            f"SI-SDR {row['validation_si_sdr_db']:.2f} dB"
-        )
-
-
-class _Clips(lightning.LightningDataModule):
-    """Clips for both loaders; each epoch draws its own, so that a resumed run sees the same."""
-
-    def __init__(self, settings: TrainSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.sources = {
-            part: ClipSource.from_corpora(
-                settings.corpora,
-                part,
-                target=settings.target,
-                config=settings.network,
-                settings=settings.clips,
-                rate_hz=RATE_HZ,
-            )
-            for part in ("train", "validation")
-        }
-
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        clips = self.settings.clips
-        assert self.trainer is not None
-        return DataLoader(
-            RandomClips(
-                self.sources["train"],
-                n_clips=self.settings.epoch_steps * clips.batch_size,
-                seed=self.settings.seed,
-                epoch=self.trainer.current_epoch,
-            ),
-            batch_size=clips.batch_size,
-            num_workers=clips.workers,
-        )
-
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        clips = self.settings.clips
-        return DataLoader(
-            FixedClips(self.sources["validation"]),
-            batch_size=clips.batch_size,
-            num_workers=clips.workers,
-        )
+    @property
+    def output(self) -> Path:
+        return Path(self.settings.output)
 
 
 def train(
     settings: TrainSettings,
     *,
+    minutes: float | None = None,
     report: Report = lambda line: None,
-    progress: Progress = lambda stage, n_done, n_all: None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train a network, going on where an earlier run with the same output folder stopped.
 
     Args:
         settings: What to train, on what, and how long.
+        minutes: Stop after the last epoch that ends within so many minutes, and export the best
+            weights so far; the next call goes on. None trains to the end.
         report: Called with one line an epoch.
         progress: Called after every step with the stage, the steps done, and the most it takes.
 
@@ -222,59 +85,151 @@ def train(
         TrainingError: If the loss stops being a number, an item is broken, or the output folder
             holds a run with other settings.
         CorpusError: If a corpus is missing.
+        OutputError: If the disk is full; the last good checkpoint is kept.
     """
-    output = Path(settings.output)
-    _claim_output(settings, output)
+    if minutes is not None and not minutes > 0:
+        raise TrainingError(f"{minutes} minutes of training; give more than 0")
+    ends_at_s = None if minutes is None else time.monotonic() + 60.0 * minutes
+    sitting = _Sitting(settings, ends_at_s, report, progress or (lambda stage, n_done, n_all: None))
+    if is_first_process():
+        claim_output(settings)
+    sources = {
+        part: ClipSource.from_corpora(
+            settings.corpora,
+            part,
+            target=settings.target,
+            config=settings.network,
+            settings=settings.clips,
+            rate_hz=RATE_HZ,
+        )
+        for part in ("train", "validation")
+    }
+    if is_first_process():
+        check_items(sources, settings)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     lightning.seed_everything(settings.seed, verbose=False)
-    clips = _Clips(settings)
     network = WaveUNet(settings.network)
     if settings.init_from:
-        _load_weights(network, settings)
-    if not _is_finished(output / "main", settings.main):
+        load_start(network, settings)
+    with _readable_errors(settings):
+        _run_stages(sitting, network, ClipLoading(settings, sources))
+    if not is_first_process():
+        return sitting.output / "model" / settings.name
+    if importlib.util.find_spec("matplotlib") is None:
+        report("no matplotlib here: draw the curve later with drummix train --curve")
+    elif any((sitting.output / stage).is_dir() for stage in STAGES):
+        draw_curve(sitting.output)
+    return export_model(network, settings, rate_hz=RATE_HZ, sources=sources)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that talks and writes, where a run has several."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+def _run_stages(sitting: _Sitting, network: WaveUNet, clips: ClipLoading) -> None:
+    settings, output = sitting.settings, sitting.output
+    if is_first_process() and not _is_finished(output / "main", settings.main):
         # An earlier fine-tuning started from other weights than those to come.
         shutil.rmtree(output / "finetune", ignore_errors=True)
-    for name, stage in (("main", settings.main), ("finetune", settings.finetune)):
-        if stage.max_epochs:
-            module = MixTraining(network, stage, n_steps=stage.max_epochs * settings.epoch_steps)
-            reporter = _Reporter(name, module.n_steps, report, progress)
-            _run_stage(Path(settings.output) / name, module, clips, reporter)
-    return export_model(network, settings, rate_hz=RATE_HZ, sources=clips.sources)
+    for name in STAGES:
+        stage: StageSettings = getattr(settings, name)
+        if not stage.max_epochs:
+            continue
+        loss = MixLoss(0.0 if settings.loss == "l1" else settings.mrstft_weight)
+        n_steps = stage.max_epochs * settings.epoch_steps
+        module = MixTraining(network, stage, n_steps=n_steps, loss=loss)
+        if not _run_stage(sitting, name, module, clips):
+            if is_first_process():
+                sitting.report(f"{name}: the time is up; the same command goes on from here")
+            return
 
 
-def _run_stage(folder: Path, module: MixTraining, clips: _Clips, reporter: _Reporter) -> None:
-    """Run or finish one stage and leave its best weights in the network."""
-    best = ModelCheckpoint(
-        folder, "best", monitor="validation_l1", save_last=True, enable_version_counter=False
-    )
-    stage = module.stage
-    if not _is_finished(folder, stage):
-        trainer = lightning.Trainer(
-            max_epochs=stage.max_epochs,
-            callbacks=[EarlyStopping("validation_l1", patience=stage.patience), best, reporter],
-            logger=False,
-            reload_dataloaders_every_n_epochs=1,
-            num_sanity_val_steps=0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+def _run_stage(sitting: _Sitting, name: str, module: MixTraining, clips: ClipLoading) -> bool:
+    """Run or finish one stage, leave its best weights in the network; False if time was up."""
+    folder, settings = sitting.output / name, sitting.settings
+    is_done = _is_finished(folder, module.stage)
+    if not is_done:
+        recorder = Recorder(
+            name,
+            settings,
+            earlier=_curves_before(sitting.output, name),
+            ends_at_s=sitting.ends_at_s,
+            report=sitting.report,
+            progress=sitting.progress,
         )
-        last = folder / "last.ckpt"
-        with warnings.catch_warnings():
-            # Advice on numbers of workers, which clips.workers decides.
-            warnings.filterwarnings("ignore", module="lightning")
-            trainer.fit(module, clips, ckpt_path=last if last.is_file() else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        summary = {
-            "steps": trainer.global_step,
-            "epochs": trainer.current_epoch,
-            "max_epochs": stage.max_epochs,
-            "best_validation_l1": float(best.best_model_score or math.nan),
-            "curve": reporter.curve,
-        }
-        write_text(folder / FINISHED_NAME, json.dumps(summary))
+        is_done = _fit(folder, module, clips, recorder)
     checkpoint = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
+    if average := checkpoint["callbacks"].get("AverageWeights", {}).get("weights"):
+        module.load_state_dict(average)
+    return is_done
+
+
+def _fit(folder: Path, module: MixTraining, clips: ClipLoading, recorder: Recorder) -> bool:
+    settings, stage = recorder.settings, module.stage
+    watched = "validation_l1" if settings.loss == "l1" else "validation_loss"
+    best = ModelCheckpoint(
+        folder, "best", monitor=watched, save_last=True, enable_version_counter=False
+    )
+    patience = EarlyStopping(watched, patience=stage.patience)
+    callbacks: list[Callback] = [patience, best, recorder]
+    if settings.ema_decay:
+        callbacks.append(AverageWeights(settings.ema_decay))
+    trainer = _trainer(settings, stage, callbacks)
+    if settings.compile:
+        module.network.compile()
+    last = folder / "last.ckpt"
+    with warnings.catch_warnings():
+        # Advice on numbers of workers, which clips.workers decides.
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            trainer.fit(module, clips, ckpt_path=last if last.is_file() else None)
+        except SystemExit:
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    was_stopped = patience.stopped_epoch > 0 or trainer.current_epoch >= stage.max_epochs
+    if recorder.is_paused and not was_stopped:
+        return False
+    summary = {
+        "steps": trainer.global_step,
+        "epochs": trainer.current_epoch,
+        "max_epochs": stage.max_epochs,
+        f"best_{watched}": float(best.best_model_score or math.nan),
+        "curve": recorder.curve,
+    }
+    if trainer.is_global_zero:
+        write_text(folder / FINISHED_NAME, json.dumps(summary))
+    return True
+
+
+def _trainer(
+    settings: TrainSettings, stage: StageSettings, callbacks: list[Callback]
+) -> lightning.Trainer:
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    precision: Any = "32-true" if settings.precision == "32" else settings.precision
+    return lightning.Trainer(
+        max_epochs=stage.max_epochs,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpoints()],
+        precision=precision,
+        devices=settings.devices,
+        strategy="ddp" if settings.devices > 1 else "auto",
+        use_distributed_sampler=False,
+        gradient_clip_val=settings.gradient_clip or None,
+        benchmark=has_gpu,
+        logger=False,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
 def _is_finished(folder: Path, stage: StageSettings) -> bool:
@@ -286,40 +241,32 @@ def _is_finished(folder: Path, stage: StageSettings) -> bool:
     return bool(record["epochs"] < record["max_epochs"] or record["max_epochs"] >= stage.max_epochs)
 
 
-def _claim_output(settings: TrainSettings, output: Path) -> None:
-    """Note the settings in the folder, or check that a run with the same ones goes on there.
+def _curves_before(output: Path, stage: str) -> dict[str, list[Row]]:
+    """Curves of the stages that are over when `stage` begins."""
+    curves = {}
+    for earlier in STAGES[: STAGES.index(stage)]:
+        path = output / earlier / FINISHED_NAME
+        if path.is_file():
+            curves[earlier] = json.loads(path.read_text(encoding="utf-8"))["curve"]
+    return curves
 
-    How long a stage lasts may change between stops: a run can be made longer or shorter.
-    """
-    output.mkdir(parents=True, exist_ok=True)
-    path = output / "settings.json"
-    text = json.dumps(settings.to_mapping(), indent=1)
-    if path.is_file():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        if _without_length(earlier) != _without_length(json.loads(text)):
+
+@contextmanager
+def _readable_errors(settings: TrainSettings) -> Iterator[None]:
+    """Bring what went wrong in another process down to its last line."""
+    try:
+        yield
+    except TrainingError as error:
+        text = str(error)
+        if "Original Traceback" in text:
+            raise TrainingError(text.rpartition("TrainingError: ")[2].strip()) from None
+        if not is_first_process():
+            # Every process found it; the first one says it.
+            raise SystemExit(1) from None
+        raise
+    except RuntimeError as error:
+        if settings.devices > 1 and "Connection closed by peer" in str(error):
             raise TrainingError(
-                f"{output} holds a training with other settings (see its settings.json); "
-                "give another output folder"
-            )
-    write_text(path, text)
-
-
-def _without_length(settings: dict[str, Any]) -> dict[str, Any]:
-    lengths = ("max_epochs", "patience")
-    stages = {
-        name: {key: value for key, value in settings[name].items() if key not in lengths}
-        for name in ("main", "finetune")
-    }
-    return {**settings, **stages}
-
-
-def _load_weights(network: WaveUNet, settings: TrainSettings) -> None:
-    start = settings.init_from
-    model = load_model(Path(start) if Path(start).is_dir() else start)
-    if model.config != settings.network:
-        raise TrainingError(
-            f"init_from {start} is a network of {model.config.filters} filters and "
-            f"{model.config.levels} levels; the configuration asks for "
-            f"{settings.network.filters} and {settings.network.levels}"
-        )
-    network.load_state_dict({name: torch.from_numpy(t) for name, t in model.tensors.items()})
+                "another process of this training stopped; what it said stands above"
+            ) from None
+        raise

@@ -81,8 +81,11 @@ class WaveUNet(nn.Module):
             features = functional.leaky_relu(below, slope)
         n_stems = self.config.n_inputs
         weight, bias = self.output.weight, self.output.bias
-        mix = _convolve_kernel(centre_crop(stems, features.shape[-1]), weight[:, :n_stems], bias)
-        return (mix + _convolve_kernel(features, weight[:, n_stems:])).squeeze(2)
+        # In full precision also where the features are 16-bit: here the mix itself is summed.
+        with torch.autocast(stems.device.type, enabled=False):
+            cropped, features = centre_crop(stems, features.shape[-1]), features.to(weight.dtype)
+            mix = _convolve_kernel(cropped.to(weight.dtype), weight[:, :n_stems], bias)
+            return (mix + _convolve_kernel(features, weight[:, n_stems:])).squeeze(2)
 
 
 def centre_crop(longer: Tensor, frames: int) -> Tensor:

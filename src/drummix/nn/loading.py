@@ -1,0 +1,132 @@
+"""Batches for training and validation, shared out among the processes of a run.
+
+The clips of a step are the same however many processes there are: clip n of an epoch goes to
+process n modulo their number, so none is heard twice and the mean over processes is the mean over
+the step.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from drummix.nn.clips import ClipSource, FixedClips, RandomClips
+from drummix.nn.config import TrainSettings
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Stems (batch, 8, input frames), mixes (batch, 2, output frames), numbers of the clips."""
+
+NO_NUMBERS = "with samples that are no numbers)"
+"""End of the description of a clip that is broken."""
+
+Sources = Mapping[str, ClipSource]
+"""Part -> the items it draws from."""
+
+
+def share_of(n_clips: int, *, process: int, n_processes: int) -> range:
+    """Numbers of the clips of an epoch that one process trains on.
+
+    >>> share_of(7, process=1, n_processes=3)
+    range(1, 7, 3)
+    """
+    return range(process, n_clips, n_processes)
+
+
+class NumberedClips(Dataset[Any]):
+    """Clips with their numbers, so that what went wrong can be traced to an item.
+
+    Args:
+        clips: The clips.
+    """
+
+    def __init__(self, clips: Dataset[tuple[Tensor, Tensor]]) -> None:
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return len(self.clips)  # type: ignore[arg-type]
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, int]:
+        stems, mix = self.clips[number]
+        return stems, mix, number
+
+    def describe(self, number: int) -> str:
+        """Name of the item a clip comes from, and what of it is no number, if anything."""
+        clips, heard = self.clips, _Listening(getattr(self.clips, "source", None))
+        if heard.source is not None:
+            clips = copy.copy(clips)
+            clips.source = heard  # type: ignore[attr-defined]
+        stems, mix = clips[number]
+        name = ", ".join(heard.names) or f"clip {number}"
+        broken = [
+            what
+            for what, samples in (("stems", stems), ("mix", mix))
+            if not bool(torch.isfinite(samples).all())
+        ]
+        if broken:
+            return f"{name} ({' and '.join(broken)} {NO_NUMBERS}"
+        return name
+
+
+class _Listening:
+    """A source of clips that notes which items are asked for."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.source, name)
+
+    def clip(self, index: int, *rest: Any, **named: Any) -> Any:
+        self.names.append(str(self.source.items[index][1].item))
+        return self.source.clip(index, *rest, **named)
+
+
+class ClipLoading(lightning.LightningDataModule):
+    """Clips for both loaders; each epoch draws its own, so that a resumed run sees the same.
+
+    Args:
+        settings: The run's settings.
+        sources: Part -> its items: ``train`` and ``validation``.
+    """
+
+    def __init__(self, settings: TrainSettings, sources: Sources) -> None:
+        super().__init__()
+        self.settings, self.sources = settings, sources
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """This process's share of the clips of the epoch at hand."""
+        assert self.trainer is not None
+        clips = RandomClips(
+            self.sources["train"],
+            n_clips=self.settings.epoch_steps * self.settings.clips.batch_size,
+            seed=self.settings.seed,
+            epoch=self.trainer.current_epoch,
+        )
+        return self._loader(clips)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """This process's share of the validation clips."""
+        return self._loader(FixedClips(self.sources["validation"]))
+
+    def _loader(self, clips: Dataset[tuple[Tensor, Tensor]]) -> DataLoader[Batch]:
+        trainer, settings = self.trainer, self.settings.clips
+        assert trainer is not None
+        numbered = NumberedClips(clips)
+        share: Sequence[int] = share_of(
+            len(numbered), process=trainer.global_rank, n_processes=trainer.world_size
+        )
+        return DataLoader(
+            numbered,
+            sampler=share,
+            batch_size=settings.batch_size // trainer.world_size,
+            num_workers=settings.workers,
+            pin_memory=torch.cuda.is_available(),
+            prefetch_factor=4 if settings.workers else None,
+        )
