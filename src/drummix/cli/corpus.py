@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drummix.cli import corpus_reports
+from drummix.cli import corpus_reports, enst
 from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
 from drummix.errors import DrummixError, SettingError
 
@@ -63,6 +63,7 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything else.")
 def register(main: typer.Typer) -> None:
     """Add the commands to the main program."""
     corpus_reports.register(app)
+    enst.register(app)
     main.add_typer(app, name="corpus")
 
 

@@ -1,4 +1,4 @@
-"""`drummix corpus calibrate`: what a corpus measures like."""
+"""`drummix corpus calibrate` and `corpus picture`: what a corpus measures and looks like."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from drummix.cli.output import AsJson, print_json, say, shown_progress
 def register(corpus: typer.Typer) -> None:
     """Add the commands to `drummix corpus`."""
     corpus.command("calibrate")(calibrate_command)
+    corpus.command("picture")(picture_command)
 
 
 def calibrate_command(
-    corpus: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a rendered corpus.")],
+    corpus: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A rendered corpus, or ENST-Drums.")
+    ],
     part: Annotated[
         str | None,
         typer.Option(help="The part to measure: train, validation or test; all if none."),
@@ -54,3 +57,27 @@ def calibrate_command(
         n_items = len(table.items) + len(table.failures)
         say(f"drummix: {len(table.failures)} of {n_items} items are not in the figures")
         raise typer.Exit(1)
+
+
+def picture_command(
+    corpus: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A rendered corpus, or ENST-Drums.")
+    ],
+    item: Annotated[
+        str, typer.Argument(metavar="ITEM", help="Name of the item, as manifest.csv has it.")
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE.png", help="The picture to write.")
+    ],
+    start_s: Annotated[
+        float, typer.Option("--start", metavar="SECONDS", help="Where in the item to begin.")
+    ] = 0.0,
+    length_s: Annotated[
+        float | None,
+        typer.Option("--length", metavar="SECONDS", help="How much to draw; all if not given."),
+    ] = None,
+) -> None:
+    """Draw one item: its hits, microphones, dry and wet mix, and their spectra."""
+    from drummix.picture.item import draw_item  # loads a plotting library
+
+    typer.echo(str(draw_item(corpus, item, out, start_s=start_s, length_s=length_s)))

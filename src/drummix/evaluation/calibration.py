@@ -9,27 +9,26 @@ Their ranges are in `FIGURES`; how each figure is taken here stands in docs/cali
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from drummix import audio
-from drummix.corpus import processes
 from drummix.corpus.hits import ItemHit, isolated_hits, read_item_hits
+from drummix.corpus.items import SessionItem, read_mix
 from drummix.corpus.kit import Piece
-from drummix.corpus.manifest import TARGETS, CorpusItem, Target, read_manifest
-from drummix.errors import CorpusError, DrummixError, SettingError
+from drummix.corpus.manifest import TARGETS, CorpusItem
+from drummix.corpus.opening import open_corpus
+from drummix.corpus.pool import results_of
+from drummix.errors import DrummixError
 from drummix.evaluation.calibration_table import (
     FIGURES,
     OCTAVE_LIMIT_DB,
     CalibrationTable,
     ItemFigures,
 )
-from drummix.evaluation.checks import FloatArray, checked_pair
+from drummix.evaluation.checks import checked_pair
 from drummix.evaluation.items import choose_items
 from drummix.evaluation.metrics import left_right_correlation, lufs_difference_db
 from drummix.evaluation.reverb import WINDOWS_S, added_reverb_db, energy_after_hits_db
@@ -59,7 +58,8 @@ def calibrate(
     """Measure the mixes of a corpus beside human mixes.
 
     Args:
-        corpus: Folder of a rendered corpus.
+        corpus: What `drummix.corpus.opening.open_corpus` opens; ENST-Drums has no figures after
+            hits, for their times are not known.
         part: One of its parts; None takes all.
         limit: Number of items, see `drummix.evaluation.items.choose_items`; None takes all.
         workers: Processes that work at the same time; the figures do not depend on it.
@@ -72,13 +72,12 @@ def calibrate(
         CorpusError: If there is no such corpus, or the part has no items.
         SettingError: If an option is out of range.
     """
-    if workers < 1:
-        raise SettingError(f"{workers} workers; give 1 or more")
-    folder = Path(corpus)
-    items = choose_items(read_manifest(folder, part=part), limit=limit)
+    opened = open_corpus(corpus)
+    items = choose_items(opened.part(part), limit=limit)
     measured: list[ItemFigures] = []
     failures: list[Failure] = []
-    for n_done, result in enumerate(_results(folder, items, workers), start=1):
+    work = partial(_item_figures, opened.folder)
+    for n_done, result in enumerate(results_of(work, items, workers=workers), start=1):
         if isinstance(result, Failure):
             failures.append(result)
         else:
@@ -140,43 +139,12 @@ def octave_differences_db(dry: ArrayLike, wet: ArrayLike, rate_hz: int) -> tuple
     )
 
 
-def _item_figures(corpus: Path, item: CorpusItem) -> ItemFigures | Failure:
+def _item_figures(corpus: Path, item: SessionItem) -> ItemFigures | Failure:
     try:
-        dry, wet = (_read_mix(corpus, item, target) for target in TARGETS)
-        hits = read_item_hits(corpus, item.item)
+        dry, wet = (read_mix(corpus, item, target) for target in TARGETS)
+        # ENST-Drums comes without the times of its hits.
+        hits = read_item_hits(corpus, item.item) if isinstance(item, CorpusItem) else ()
         values = mix_figures(dry, wet, item.rate_hz, hits=hits)
     except DrummixError as error:
         return Failure(item.item, "", str(error))
     return ItemFigures(item.item, item.kit, values)
-
-
-def _read_mix(corpus: Path, item: CorpusItem, target: Target) -> FloatArray:
-    path = item.mix_path(corpus, target)
-    found = audio.read(path)
-    if (found.n_channels, found.n_samples, found.rate_hz) != (2, item.n_samples, item.rate_hz):
-        raise CorpusError(
-            f"{path} has {found.n_channels} channel(s), {found.n_samples} samples at "
-            f"{found.rate_hz} Hz; expected 2, {item.n_samples} at {item.rate_hz} Hz by the "
-            "manifest: render the item again"
-        )
-    return found.samples
-
-
-def _results(
-    corpus: Path, items: Sequence[CorpusItem], workers: int
-) -> Iterator[ItemFigures | Failure]:
-    measure = partial(_item_figures, corpus)
-    if workers == 1 or len(items) == 1:
-        yield from map(measure, items)
-        return
-    with ProcessPoolExecutor(min(workers, len(items)), initializer=processes.start) as pool:
-        try:
-            yield from pool.map(measure, items)
-        except BrokenProcessPool:
-            raise SettingError(
-                "a process of the calibration was ended from outside (out of memory?); "
-                "give fewer workers"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -1,6 +1,6 @@
 """The items of a corpus, as an evaluation takes them: which ones, and what is in them.
 
-In: rows of a manifest. Out: a session of the eight microphones and the target mixes, in memory.
+In: items of a corpus. Out: a session of the eight microphones and the target mixes, in memory.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drummix import audio
-from drummix.corpus.manifest import MICROPHONE_FOLDERS, CorpusItem, Target
+from drummix.corpus.items import SessionItem, read_mix, read_stem
+from drummix.corpus.manifest import MICROPHONE_FOLDERS, Target
 from drummix.errors import CorpusError, SettingError
 from drummix.session import Session, open_session
 
 FloatArray = NDArray[np.float32]
+
+Item = TypeVar("Item", bound=SessionItem)
 
 _BLOCK_SAMPLES = 1 << 17
 
@@ -28,12 +32,12 @@ class OpenItem:
     """An item with its audio.
 
     Args:
-        item: Its row of the manifest.
-        session: Its microphones, each with the role it was recorded in.
+        item: The item.
+        session: The microphones that there are, each with the role it was recorded in.
         targets: Target -> mix (2, samples).
     """
 
-    item: CorpusItem
+    item: SessionItem
     session: Session
     targets: Mapping[Target, FloatArray]
 
@@ -46,14 +50,14 @@ class OpenItem:
             start = stop
 
 
-def choose_items(items: Sequence[CorpusItem], *, limit: int | None) -> tuple[CorpusItem, ...]:
+def choose_items(items: Sequence[Item], *, limit: int | None) -> tuple[Item, ...]:
     """The first `limit` items of a shuffled order in which the kits take turns.
 
     The order follows from the items' names alone, so that it is the same on every machine, and
     fewer items are always among more.
 
     Args:
-        items: Rows of a manifest, in any order.
+        items: Items of a corpus, in any order.
         limit: How many to take; None takes all.
 
     Raises:
@@ -61,7 +65,7 @@ def choose_items(items: Sequence[CorpusItem], *, limit: int | None) -> tuple[Cor
     """
     if limit is not None and limit < 1:
         raise SettingError(f"a limit of {limit} items; give 1 or more")
-    queues: dict[str, list[CorpusItem]] = {}
+    queues: dict[str, list[Item]] = {}
     for item in sorted(items, key=lambda item: hashlib.sha256(item.item.encode()).digest()):
         queues.setdefault(item.kit, []).append(item)
     in_turn = [
@@ -71,44 +75,28 @@ def choose_items(items: Sequence[CorpusItem], *, limit: int | None) -> tuple[Cor
     return tuple(item for _, _, item in in_turn[:limit])
 
 
-def open_item(corpus: Path, item: CorpusItem, targets: Sequence[Target]) -> OpenItem:
+def open_item(corpus: Path, item: SessionItem, targets: Sequence[Target]) -> OpenItem:
     """Read an item's microphones and targets.
 
-    Roles come from the manifest, never from file names.
+    Roles come from the corpus, never from file names.
 
     Args:
         corpus: Folder of the corpus.
-        item: Row of its manifest.
+        item: One of its items.
         targets: Which target mixes to read.
 
     Raises:
         AudioFileError: If a file is missing or damaged.
-        CorpusError: If a file is not as the manifest says, or a target is silent.
+        CorpusError: If a file is not as the corpus says, or a target is silent.
     """
     stems = {
-        str(role): _read(item, item.stem_path(corpus, role), n_channels=1)
+        str(role): audio.Audio(stem, item.rate_hz)
         for role in MICROPHONE_FOLDERS
+        if (stem := read_stem(corpus, item, role)) is not None
     }
-    mixes: dict[Target, FloatArray] = {}
-    for target in targets:
-        path = item.mix_path(corpus, target)
-        mixes[target] = _read(item, path, n_channels=2).samples
-        if not np.any(mixes[target]):
+    mixes = {target: read_mix(corpus, item, target) for target in targets}
+    for target, mix in mixes.items():
+        if not np.any(mix):
+            path = item.mix_path(corpus, target)
             raise CorpusError(f"{path} is silent: there is nothing to compare a mix with")
     return OpenItem(item, open_session(stems, roles={role: role for role in stems}), mixes)
-
-
-def _read(item: CorpusItem, path: Path, *, n_channels: int) -> audio.Audio:
-    found = audio.read(path)
-    is_as_said = (found.n_channels, found.n_samples, found.rate_hz) == (
-        n_channels,
-        item.n_samples,
-        item.rate_hz,
-    )
-    if not is_as_said:
-        raise CorpusError(
-            f"{path} has {found.n_channels} channel(s), {found.n_samples} samples at "
-            f"{found.rate_hz} Hz; expected {n_channels}, {item.n_samples} at {item.rate_hz} Hz by "
-            "the manifest: render the item again"
-        )
-    return found

@@ -1,4 +1,4 @@
-"""Training examples: stretches of rendered sessions with the matching stretch of their mix.
+"""Training examples: stretches of a corpus's sessions with the matching stretch of their mix.
 
 A clip is stems (8, input frames) and the target mix (2, output frames) of the centre; context
 before the start or after the end of an item is silence, as it is when a whole session is mixed.
@@ -6,22 +6,27 @@ before the start or after the end of an item is silence, as it is when a whole s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from drummix.audio.excerpt import read_excerpt
-from drummix.corpus.manifest import CorpusItem, Target, read_manifest
+from drummix.corpus.items import SessionItem
+from drummix.corpus.manifest import Target
+from drummix.corpus.opening import open_corpus
 from drummix.errors import AudioFileError, CorpusError, TrainingError
 from drummix.levels import db_to_gain
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.nn.config import ClipSettings
 from drummix.roles import PAPER_ROLES
+
+FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class ClipSource:
         settings: Length, dropout and level of the clips.
     """
 
-    items: tuple[tuple[Path, CorpusItem], ...]
+    items: tuple[tuple[Path, SessionItem], ...]
     target: Target
     config: WaveUNetConfig
     settings: ClipSettings
@@ -50,20 +55,37 @@ class ClipSource:
         config: WaveUNetConfig,
         settings: ClipSettings,
         rate_hz: int,
+        notice: Callable[[str], None] | None = None,
     ) -> ClipSource:
         """Collect the items of `part`.
+
+        Args:
+            corpora: What `drummix.corpus.opening.open_corpus` opens.
+            part: Which part of each.
+            target: Which mix is the target.
+            config: Geometry of the network.
+            settings: Length, dropout and level of the clips.
+            rate_hz: Sample rate in Hz that the items must have.
+            notice: Told of sessions that are left out because they are broken on disk.
 
         Raises:
             CorpusError: If a corpus is missing, has no such part, or is at another rate.
         """
-        items = []
-        for corpus in map(Path, corpora):
-            for item in read_manifest(corpus, part=part):
+        items: list[tuple[Path, SessionItem]] = []
+        for corpus in map(open_corpus, corpora):
+            for item in corpus.part(part):
                 if item.rate_hz != rate_hz:
                     raise CorpusError(
-                        f"{corpus}: {item.item} is at {item.rate_hz} Hz; training needs {rate_hz}"
+                        f"{corpus.name}: {item.item} is at {item.rate_hz} Hz; "
+                        f"training needs {rate_hz}"
                     )
-                items.append((corpus, item))
+                if settings.peak_normalised:
+                    # ENST-Drums' peaks are found by reading; here once, not in every process.
+                    _peak_dbfs(item, target)
+                items.append((corpus.folder, item))
+            if notice is not None:
+                for line in corpus.notices(part):
+                    notice(line)
         return cls(tuple(items), target, config, settings)
 
     @property
@@ -86,11 +108,7 @@ class ClipSource:
         try:
             stems = np.concatenate(
                 [
-                    read_excerpt(
-                        item.stem_path(corpus, role),
-                        start - self.config.context_frames,
-                        self.input_frames,
-                    )
+                    self._stem(item.stem_path(corpus, role), start - self.config.context_frames)
                     for role in PAPER_ROLES
                 ]
             )
@@ -102,9 +120,17 @@ class ClipSource:
                 f"item {item.item} of {corpus} is broken: expected mono stems and a stereo mix"
             )
         if self.settings.peak_normalised:
-            peak_dbfs = item.dry_peak_dbfs if self.target == "dry" else item.wet_peak_dbfs
-            mix = mix * np.float32(db_to_gain(-peak_dbfs))
+            mix = mix * np.float32(db_to_gain(-_peak_dbfs(item, self.target)))
         return torch.from_numpy(stems), torch.from_numpy(mix)
+
+    def _stem(self, path: Path | None, start: int) -> FloatArray:
+        if path is None:
+            return np.zeros((1, self.input_frames), dtype=np.float32)
+        return read_excerpt(path, start, self.input_frames)
+
+
+def _peak_dbfs(item: SessionItem, target: Target) -> float:
+    return item.dry_peak_dbfs if target == "dry" else item.wet_peak_dbfs
 
 
 class RandomClips(Dataset[tuple[Tensor, Tensor]]):
