@@ -3,7 +3,7 @@
 
 const BATCH = 100;
 const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 8000;
+const LONGEST_WAIT_MS = 4000;
 
 /** localStorage, or memory where the browser forbids it. */
 export function safeStorage() {
