@@ -1,0 +1,129 @@
+"""Many listeners at once: nothing that was acknowledged is lost, and nothing is mixed up."""
+
+import asyncio
+import http.client
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drummix import audio
+from drummix.audio import Audio
+from drummix.listening.build import build_study
+from drummix.listening.enrolment import invite
+from drummix.listening.store import read_ratings
+
+pytest.importorskip("uvicorn", reason="the extra `listen` is not installed")
+httpx = pytest.importorskip("httpx", reason="the extra `dev` is not installed")
+
+STUDY = """
+name = "load"
+rate_hz = 16000
+excerpt_s = 0.6
+training = "none"
+questions = []
+[systems.a]
+[systems.b]
+"""
+N_LISTENERS = 40
+
+
+def start_server(folder: Path) -> tuple[Path, str, subprocess.Popen[str]]:
+    """Serve a study of one page in a process of its own: its folder, address and process."""
+    rng = np.random.default_rng(0)
+    (folder / "mixes" / "loop").mkdir(parents=True)
+    for system in "ab":
+        noise = 0.1 * rng.standard_normal((2, 12_000), dtype=np.float32)
+        audio.write(folder / "mixes" / "loop" / f"{system}.wav", Audio(noise, 16_000))
+    (folder / "study.toml").write_text(STUDY)
+    study = folder / "study"
+    build_study(folder / "study.toml", study)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "drummix", "listen", "serve", str(study), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    return study, server.stdout.readline().strip(), server
+
+
+async def rate(url: str, token: str, listener: int) -> float:
+    """Rate three times, every time with a score that is this listener's; give the last."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30, verify=False) as client:
+        start: list[dict[str, Any]] = [
+            {"number": 1, "kind": "consent"},
+            {"number": 2, "kind": "play", "page": 0, "slot": 0},
+        ]
+        for step in range(3):
+            score = listener + step / 4
+            event = {"number": 3 + step, "kind": "rate", "page": 0, "slot": 0, "value": score}
+            body = {"writer": "writer-1", "events": [*start, event]}
+            answer = await client.post("/api/events", json=body)
+            assert answer.json()["saved"] == [*(e["number"] for e in start), 3 + step]
+            start = []
+    return score
+
+
+def test_all_ratings_of_many_listeners_survive_a_kill_and_none_is_mixed_up(
+    tmp_path: Path,
+) -> None:
+    study, url, server = start_server(tmp_path)
+    names = [f"L{n}" for n in range(N_LISTENERS)]
+    links = invite(study, names, count=1, url=url)
+
+    async def all_at_once() -> list[float]:
+        tokens = [link.partition("#")[2] for link in links.values()]
+        return await asyncio.gather(*(rate(url, token, n) for n, token in enumerate(tokens)))
+
+    expected = dict(zip(names, asyncio.run(all_at_once()), strict=True))
+    server.kill()
+    server.wait()
+    found = {row.listener: row.score for row in read_ratings(study) if row.slot == 1}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../study.json",
+        "/static/..%2fstudy.json",
+        "/static/../../../../../../etc/passwd",
+        "/api/audio/../../study.json",
+        "//etc/passwd",
+        "/static/%00",
+        "/../study.json",
+        "*",
+    ],
+)
+def test_a_raw_path_leads_to_no_file(raw: http.client.HTTPConnection, path: str) -> None:
+    raw.request("GET", path)
+    answer = raw.getresponse()
+    content = answer.read()
+    assert answer.status in (400, 401, 404)
+    assert b"secret" not in content
+    assert b"root:" not in content
+    assert answer.getheader("server") is None
+
+
+@pytest.fixture(scope="module")
+def raw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve once for all raw requests."""
+    _, url, server = start_server(tmp_path_factory.mktemp("raw"))
+    yield url
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def raw(raw_server: str) -> Iterator[http.client.HTTPConnection]:
+    """Connect without a client that tidies up what is sent."""
+    host = raw_server.removeprefix("http://").rstrip("/")
+    connection = http.client.HTTPConnection(host, timeout=20)
+    yield connection
+    connection.close()
