@@ -18,7 +18,7 @@ import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -162,6 +162,7 @@ class EnstItem:
         return [*self.stems.values(), *(self.mix_path(corpus, target) for target in TARGETS)]
 
 
+@cache
 def published_split() -> tuple[EnstTrack, ...]:
     """The 318 tracks of the paper's split: 284 train, 20 validation, 14 test."""
     text = (files("drummix.corpus") / "enst_split.csv").read_text(encoding="utf-8")
