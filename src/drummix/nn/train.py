@@ -101,6 +101,7 @@ def train(
             config=settings.network,
             settings=settings.clips,
             rate_hz=RATE_HZ,
+            notice=report if is_first_process() else None,
         )
         for part in ("train", "validation")
     }
