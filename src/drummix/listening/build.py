@@ -17,15 +17,17 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drummix.audio import AUDIO_SUFFIXES, Audio, atomic_path, write
 from drummix.errors import AudioFileError, OutputError, SettingError
 from drummix.listening.design import Design
-from drummix.listening.stimuli import PreparedItem, prepare_item
 from drummix.listening.store import DATABASE_NAME, ResultStore, Stimulus, create_store
 from drummix.listening.study import Item, Study, read_study, study_from_mapping
 from drummix.listening.tables import from_table
+
+if TYPE_CHECKING:
+    from drummix.listening.stimuli import PreparedItem
 
 STUDY_NAME = "study.json"
 AUDIO_FOLDER = "audio"
@@ -112,6 +114,9 @@ def build_study(study_file: Path, out: Path, *, progress: Progress | None = None
         AudioFileError: If a mix is missing, silent, or not as long as the others.
         OutputError: If the folder holds results, or something else.
     """
+    # Not above: a server reads studies too, and needs none of the signal processing.
+    from drummix.listening.stimuli import prepare_item
+
     study = read_study(study_file)
     base = study_file.resolve().parent
     items = _items(study, base)

@@ -58,25 +58,29 @@ class Recorder:
     Args:
         built: The study.
         store: Its results; nothing else may write through it.
+        reader: The same results, opened to be read only.
     """
 
-    def __init__(self, built: BuiltStudy, store: ResultStore) -> None:
+    def __init__(self, built: BuiltStudy, store: ResultStore, reader: ResultStore) -> None:
         self._built = built
         self._store = store
+        self._reader = reader
         self._live: dict[str, LiveSession] = {}
         self._waiting: list[_Waiting] = []
         self._committing = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
     async def find(self, token: str) -> LiveSession | None:
         """The session whose link has this token."""
         key = token_hash(token)
         if key not in self._live:
-            async with self._committing:
+            # Not behind the commits: whoever tries wrong links does not hold up the ratings.
+            async with self._reading:
                 if key not in self._live:
-                    session = await asyncio.to_thread(self._store.find_session, token)
-                    if session is None:
+                    live = await asyncio.to_thread(self._read, token)
+                    if live is None:
                         return None
-                    self._live[key] = await asyncio.to_thread(self._load, session)
+                    self._live[key] = live
         return self._live[key]
 
     async def enrol(self, listener: str | None = None) -> tuple[Session, str]:
@@ -100,10 +104,14 @@ class Recorder:
         await asyncio.shield(asyncio.create_task(self._flush()))
         return await waiting.answer
 
+    def _read(self, token: str) -> LiveSession | None:
+        session = self._reader.find_session(token)
+        return None if session is None else self._load(session)
+
     def _load(self, session: Session) -> LiveSession:
         seen = {}
-        state = SessionState(session.plan, self._store.rules, bool(self._built.study.questions))
-        for event in self._store.events(session.session):
+        state = SessionState(session.plan, self._reader.rules, bool(self._built.study.questions))
+        for event in self._reader.events(session.session):
             state.apply(event)
             seen[event.writer, event.number] = event
         return LiveSession(session, state, seen)
@@ -138,7 +146,8 @@ class Recorder:
                 waiting.answer.set_result(answer)
 
     async def _reload(self, live: LiveSession) -> None:
-        fresh = await asyncio.to_thread(self._load, live.session)
+        async with self._reading:
+            fresh = await asyncio.to_thread(self._load, live.session)
         live.state, live.seen = fresh.state, fresh.seen
 
     def _take_in(self, live: LiveSession, events: Sequence[Event]) -> tuple[list[Event], Recorded]:

@@ -139,8 +139,9 @@ class _Endpoints:
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        with ResultStore(self._built.folder / DATABASE_NAME) as store:
-            self._recorder = Recorder(self._built, store)
+        path = self._built.folder / DATABASE_NAME
+        with ResultStore(path) as store, ResultStore(path, is_read_only=True) as reader:
+            self._recorder = Recorder(self._built, store, reader)
             yield
 
     def page(self, name: str) -> Any:
