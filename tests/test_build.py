@@ -18,9 +18,11 @@ import pytest
 from drummix import audio
 from drummix.audio import Audio
 from drummix.corpus import build, processes
-from drummix.corpus.build import excerpt, render_corpus
+from drummix.corpus.build import render_corpus
+from drummix.corpus.checking import check_corpus
 from drummix.corpus.groove import PerformedHit
-from drummix.corpus.manifest import CorpusItem, check_corpus, file_sha256, read_manifest
+from drummix.corpus.kinds import excerpt
+from drummix.corpus.manifest import CorpusItem, file_sha256, read_manifest
 from drummix.corpus.plan import CORPUS_RATE_HZ, CorpusSettings, kit_label, plan_corpus
 from drummix.errors import CorpusError, OutputError, SettingError
 from drummix.levels import peak_dbfs
@@ -170,9 +172,17 @@ def test_manifest_tells_what_the_files_hold(whole: Path) -> None:
         )
         assert item.licence == "kit: CC0; performance: CC BY 4.0 (Groove MIDI Dataset)"
         assert item.item == f"kit-a_{item.performance.replace('/', '-')}_{item.style.split('/')[0]}"
+        assert item.kind == "performance"
         record = json.loads((whole / "items" / f"{item.item}.json").read_text())
         assert len(record["hits"]) == 16
         assert record["unplayed_notes"] == []
+        assert record["engineer"]["seed"] == item.engineer == 1
+        assert record["engineer"]["faders_db"]["kick"] < 0.0
+        assert (record["disturbance"], record["tuning_semitones"]) == (None, 0.0)
+        # Of four recordings each.
+        assert record["recordings"] == dict.fromkeys(
+            {hit["instrument"] for hit in record["hits"]}, 4
+        )
 
 
 def test_flac_holds_what_wav_holds(settings: CorpusSettings, whole: Path, tmp_path: Path) -> None:
@@ -207,6 +217,72 @@ def test_test_items_share_neither_performance_nor_recording_with_training(
     assert not trained_on & tested_on
     assert {sample for _, sample in tested_on} == {2}
     assert {sample for _, sample in trained_on} == {0, 1, 3}
+
+
+def test_held_out_kit_plays_the_test_part_alone(sources: Path, tmp_path: Path) -> None:
+    both = settings_for(sources, "kit a", "kit-b", hours={"train": 2e-3, "test": None})
+    held_out = replace(both, hold_out_kit=str(sources / "kit-b"))
+    items = render_corpus(held_out, tmp_path / "c")
+    assert {(item.part, item.kit) for item in items} == {("train", "kit-a"), ("test", "kit-b")}
+    assert check_corpus(tmp_path / "c") == []
+    # The same performance on the same kit is the same item, held out or not.
+    usual = {plan.name: plan for plan in plan_corpus(both)}
+    shared = [plan for plan in plan_corpus(held_out) if plan.name in usual]
+    assert shared
+    assert all(usual[plan.name] == plan for plan in shared)
+
+
+def test_disturbances_change_the_stems_and_never_the_mixes(
+    settings: CorpusSettings, whole: Path, tmp_path: Path
+) -> None:
+    kinds = ("gain", "polarity", "noise")
+    disturbed = replace(settings, disturb=kinds, hours={"test": None})
+    for item in render_corpus(disturbed, tmp_path / "c"):
+        record = json.loads((tmp_path / "c" / "items" / f"{item.item}.json").read_text())
+        gains_db = record["disturbance"]["gains_db"]
+        assert len(set(gains_db)) == 8
+        assert record["disturbance"]["delays_ms"] == [0.0] * 8
+        for slot, path in enumerate(item.paths(tmp_path / "c")):
+            twin = whole / path.relative_to(tmp_path / "c")
+            same = np.array_equal(audio.read(path).samples, audio.read(twin).samples)
+            assert same == (slot >= 8)
+    # On top of gain, delays leave the gains as they were.
+    more = replace(disturbed, disturb=("gain", "delay"))
+    [one, *_] = render_corpus(more, tmp_path / "d")
+    record = json.loads((tmp_path / "d" / "items" / f"{one.item}.json").read_text())
+    before = json.loads((tmp_path / "c" / "items" / f"{one.item}.json").read_text())
+    assert record["disturbance"]["gains_db"] == before["disturbance"]["gains_db"]
+
+
+def test_tuning_is_heard_in_stems_and_mixes_and_noted(
+    settings: CorpusSettings, whole: Path, tmp_path: Path
+) -> None:
+    tuned = replace(settings, disturb=("tuning",))
+    semitones = set()
+    for item in render_corpus(tuned, tmp_path / "c"):
+        record = json.loads((tmp_path / "c" / "items" / f"{item.item}.json").read_text())
+        semitones.add(record["tuning_semitones"])
+        assert record["disturbance"] is None
+        same = [
+            file_sha256(path) == file_sha256(whole / path.relative_to(tmp_path / "c"))
+            for path in item.paths(tmp_path / "c")
+        ]
+        # Microphones that hear nothing stay silent.
+        assert (record["tuning_semitones"] == 0.0) == all(same)
+    assert len(semitones) > 2
+    assert all(-3.0 <= s <= 3.0 and s % 0.5 == 0.0 for s in semitones)
+
+
+def test_perspective_of_the_drummer_mirrors_the_mixes(
+    settings: CorpusSettings, whole: Path, tmp_path: Path
+) -> None:
+    mirrored = replace(settings, perspective="drummer", hours={"test": None})
+    for item in render_corpus(mirrored, tmp_path / "c"):
+        for path in item.paths(tmp_path / "c"):
+            found = audio.read(path).samples
+            twin = audio.read(whole / path.relative_to(tmp_path / "c")).samples
+            # Stems are one channel; a step of 24 bits is 1.2e-7, and buses sum in another order.
+            np.testing.assert_allclose(found, twin[::-1], atol=1e-6)
 
 
 def test_stopped_rendering_goes_on_where_it_stopped(
@@ -303,6 +379,9 @@ def test_process_ended_from_outside_is_one_line(
         ({"max_item_s": 30.0}, "max_item_s: 40.0, not 30.0"),
         ({"extension": "flac"}, "extension: wav, not flac"),
         ({"hours": {"train": None}}, "hours: "),
+        ({"kinds": ("phrase",)}, r"kinds: none, not \['phrase'\]"),
+        ({"perspective": "drummer"}, "perspective: none, not drummer"),
+        ({"disturb": ("gain",)}, r"disturb: none, not \['gain'\]"),
     ],
     ids=str,
 )
@@ -420,16 +499,16 @@ def test_hours_are_reached_and_hardly_passed(settings: CorpusSettings) -> None:
 
 def test_kits_take_turns_and_each_performance_is_played_once(sources: Path) -> None:
     planned = plan_corpus(settings_for(sources, "kit a", "kit-b"))
-    train = [plan for plan in planned if plan.performance.part == "train"]
+    train = [plan for plan in planned if plan.material.part == "train"]
     assert [kit_label(plan.kit) for plan in train] == ["kit-a", "kit-b", "kit-a", "kit-b"]
-    assert len({plan.performance.id for plan in planned}) == len(planned) == 6
+    assert len({plan.material.performance for plan in planned}) == len(planned) == 6
     assert len({plan.seed for plan in planned}) == 6
 
 
 def test_a_part_is_planned_the_same_whatever_the_other_parts(settings: CorpusSettings) -> None:
     both = plan_corpus(settings)
     alone = plan_corpus(replace(settings, hours={"test": None}))
-    assert [plan for plan in both if plan.performance.part == "test"] == list(alone)
+    assert [plan for plan in both if plan.material.part == "test"] == list(alone)
 
 
 def test_excerpt_has_the_length_asked_for_and_starts_at_zero() -> None:
@@ -467,6 +546,15 @@ def test_short_performance_is_kept_whole_and_starts_at_zero() -> None:
         ({"extension": "mp3"}, "files of type 'mp3'; give flac or wav"),
         ({"seed": -1}, "seed -1; give 0 or more"),
         ({"engineer": -1}, "engineer -1; give 0 or more"),
+        (
+            {"kinds": ("hits", "loops")},
+            "unknown kind 'loops'; known: hits, phrase, solo, minus-one",
+        ),
+        ({"kinds": ("hits", "hits")}, "kind hits is named twice"),
+        ({"disturb": ("wow",)}, "unknown disturbance 'wow'; known: gain"),
+        ({"perspective": "stage"}, "unknown perspective 'stage'; known: audience, drummer"),
+        ({"hold_out_kit": "kits/other"}, "hold out, other, is none of kit-a; name its folder"),
+        ({"hold_out_kit": "kit a"}, "with kit a held out no kit is left for part train"),
     ],
     ids=str,
 )

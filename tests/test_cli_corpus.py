@@ -95,6 +95,11 @@ def run(*arguments: object) -> Any:
     return CliRunner().invoke(main, ["corpus", *(str(argument) for argument in arguments)])
 
 
+def said(stderr: str) -> list[str]:
+    """What a command said, but for the progress that a slow machine has time to show."""
+    return [line for line in stderr.splitlines() if not line.startswith("rendering: ")]
+
+
 def of(sources: Path, *more: object) -> tuple[object, ...]:
     # The little dataset has no validation part.
     parts = () if {"--parts", "--hours"} & set(more) else ("--parts", "train,test")
@@ -107,8 +112,8 @@ def test_render_prints_the_manifest_and_tells_a_person_the_rest(
     result = run("render", *of(sources, "--out", tmp_path / "c", "--format", "wav"))
     assert result.exit_code == 0
     assert result.stdout == f"{tmp_path / 'c' / 'manifest.csv'}\n"
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith("5 items, ")
+    [summary] = said(result.stderr)
+    assert summary.startswith("5 items, ")
     items = read_manifest(tmp_path / "c")
     assert [item.part for item in items] == ["test"] * 2 + ["train"] * 3
     assert {item.extension for item in items} == {"wav"}
@@ -125,6 +130,59 @@ def test_options_reach_the_corpus(sources: Path, tmp_path: Path) -> None:
     # 0.01 h are 36 s: two performances of 21.6 s.
     assert [item.part for item in read_manifest(tmp_path / "c")] == ["train", "train"]
     assert {item.extension for item in read_manifest(tmp_path / "c")} == {"flac"}
+
+
+def test_kinds_held_out_kit_perspective_and_disturbances_reach_the_corpus(
+    sources: Path, tmp_path: Path
+) -> None:
+    write_kit(tmp_path / "other")
+    kits = ("--kit", tmp_path / "other", "--hold-out-kit", "other")
+    more = ("--kinds", "hits, phrase", "--perspective", "drummer", "--disturb", "gain,tuning")
+    options = of(sources, "--out", tmp_path / "c", *kits, *more)
+    result = run("render", *options)
+    assert result.exit_code == 0, result.stderr
+    assert "times as fast as they sound" in result.stderr
+    items = read_manifest(tmp_path / "c")
+    # Of each kit three instruments and the performances of its part.
+    assert [(i.part, i.kit, i.kind) for i in items] == [
+        *[("test", "other", "hits")] * 3,
+        *[("test", "other", "phrase")] * 2,
+        *[("train", "kit", "hits")] * 3,
+        *[("train", "kit", "phrase")] * 3,
+    ]
+    plain = json.loads((tmp_path / "c" / "corpus.json").read_text())
+    assert plain["settings"]["hold_out_kit"] == "other"
+    assert plain["settings"]["disturb"] == ["gain", "tuning"]
+    assert plain["taste"]["perspective"] == "drummer"
+    record = json.loads((tmp_path / "c" / "items" / f"{items[0].item}.json").read_text())
+    assert record["item"]["kind"] == "hits"
+    assert record["disturbance"]["gains_db"] != [0.0] * 8
+    assert run("check", tmp_path / "c").exit_code == 0
+    again = run("render", *options)
+    assert "0 of them rendered" in again.stderr
+    assert "times as fast" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--kinds", "loops"), "unknown kind 'loops'; known: hits, phrase, solo, minus-one"),
+        (("--kinds", ""), "unknown kind ''; known: hits"),
+        (("--disturb", "gain,wow"), "unknown disturbance 'wow'; known: gain, dropout"),
+        (("--hold-out-kit", "other"), "the kit to hold out, other, is none of kit; name its"),
+        (("--hold-out-kit", "kit"), "with kit held out no kit is left for part train; name"),
+        (("--kinds", "minus-one"), "no train performance for kind minus-one of 8.0 s"),
+    ],
+    ids=str,
+)
+def test_unknown_kind_kit_or_disturbance_is_one_line(
+    sources: Path, tmp_path: Path, options: tuple[str, ...], problem: str
+) -> None:
+    result = run("render", *of(sources, "--out", tmp_path / "c", *options))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert problem in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "c").exists()
 
 
 def test_rendering_again_renders_nothing(sources: Path, tmp_path: Path) -> None:
@@ -270,7 +328,7 @@ def test_killed_rendering_leaves_no_process_and_can_be_finished(
     assert stdout == ""
     if number is signal.SIGINT:
         assert process.returncode == 130
-        [how_far, stopped] = stderr.splitlines()
+        [how_far, stopped] = said(stderr)
         assert "the same command goes on" in how_far
         assert stopped.startswith("drummix: stopped")
     assert not (out / "manifest.csv").exists()
@@ -312,6 +370,13 @@ def test_plan_tells_what_would_be_rendered_and_renders_nothing(
         ["train", "3", "0.02"],
         ["test", "2", "0.01"],
         ["all", "5", "0.03"],
+    ]
+    by_kind = run("plan", *of(sources, "--parts", "test", "--kinds", "phrase,hits")).stdout
+    assert [line.split()[:2] for line in by_kind.splitlines()[1:]] == [
+        ["test", "5"],
+        ["phrase", "2"],
+        ["hits", "3"],
+        ["all", "5"],
     ]
     plain = json.loads(run("plan", *of(sources, "--hours", "test=0.001", "--json")).stdout)
     assert [(p["part"], p["kit"], p["duration_s"]) for p in plain] == [("test", "kit", 21.6)]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from drummix.audio import Audio, write
+from drummix.corpus.checking import check_corpus
 from drummix.corpus.manifest import (
     MICROPHONE_FOLDERS,
     CorpusItem,
-    check_corpus,
     combined_sha256,
     file_sha256,
     make_folder,
@@ -27,12 +27,18 @@ from drummix.errors import CorpusError, OutputError
 from drummix.roles import PAPER_ROLES, Role
 
 
-def item(name: str, *, part: str = "train", kit: str = "drs") -> CorpusItem:
+def item(
+    name: str,
+    *,
+    part: str = "train",
+    kit: str = "drs",
+    performance: str = "drummer1/session1/1",
+) -> CorpusItem:
     return CorpusItem(
         item=name,
         part=part,
         kit=kit,
-        performance="drummer1/session1/1",
+        performance=performance,
         style='rock, "loud"',
         seed=2**47,
         engineer=1,
@@ -57,15 +63,15 @@ def write_item(corpus: Path, name: str, **options: str) -> CorpusItem:
         checksums[path.relative_to(corpus / draft.kit).as_posix()] = file_sha256(path)
     complete = replace(draft, sha256=combined_sha256(checksums))
     write_item_record(corpus, complete, checksums=checksums, details={"hits": []})
+    (corpus / "corpus.json").write_text('{"settings": {}}')
     return complete
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    items = [write_item(tmp_path, "b"), write_item(tmp_path, "a"), write_item(tmp_path, "t")]
-    write_manifest(tmp_path, [items[0], items[1], replace(items[2], part="test")])
-    record = tmp_path / "items" / "t.json"
-    record.write_text(record.read_text().replace('"train"', '"test"'))
+    items = [write_item(tmp_path, "b"), write_item(tmp_path, "a")]
+    items.append(write_item(tmp_path, "t", part="test", performance="drummer1/session1/2"))
+    write_manifest(tmp_path, items)
     return tmp_path
 
 
@@ -227,8 +233,10 @@ def flip_a_bit(path: Path) -> None:
         (lambda c: (c / "items/a.json").unlink(), "a has no whole record"),
         (lambda c: write_item(c, "a", part="validation"), "a is not the one in manifest"),
         (lambda c: (c / "drs/audio/kick/z.wav").touch(), r"kick/z\.wav belongs to no item"),
+        (lambda c: (c / "corpus.json").unlink(), r"corpus\.json is missing or damaged"),
+        (lambda c: (c / "corpus.json").write_text("[]"), r"corpus\.json is missing or damaged"),
     ],
-    ids=["one bit", "missing", "record", "another item", "stray file"],
+    ids=["one bit", "missing", "record", "another item", "stray file", "no settings", "settings"],
 )
 def test_check_finds_the_damage_and_nothing_else(
     corpus: Path, damage: Callable[[Path], object], problem: str
@@ -237,6 +245,55 @@ def test_check_finds_the_damage_and_nothing_else(
     found = check_corpus(corpus)
     assert len(found) == 1
     assert re.search(problem, found[0])
+
+
+def move_to_test_part(corpus: Path, performance: str) -> None:
+    items = [write_item(corpus, "b"), write_item(corpus, "t", part="test", performance=performance)]
+    write_manifest(corpus, [*items, next(i for i in read_manifest(corpus) if i.item == "a")])
+
+
+@pytest.mark.parametrize("performance", ["drummer1/session1/1", "drummer1/x+drummer1/session1/1"])
+def test_performance_in_two_parts_is_found_in_a_series_of_them_too(
+    corpus: Path, performance: str
+) -> None:
+    move_to_test_part(corpus, performance)
+    [found] = check_corpus(corpus)
+    assert found.startswith("performance drummer1/session1/1 is in test and train; render the")
+
+
+@pytest.mark.parametrize(
+    ("n_recordings", "n_problems"), [(8, 1), (3, 0)], ids=["parted", "too few to part"]
+)
+def test_recording_that_training_and_test_share_is_found(
+    corpus: Path, n_recordings: int, n_problems: int
+) -> None:
+    for name, samples in (("a", (0, 2)), ("b", (1,)), ("t", (2,))):
+        path = corpus / "items" / f"{name}.json"
+        hits = [{"instrument": "Snare", "sample": sample} for sample in samples]
+        plain = json.loads(path.read_text())
+        path.write_text(json.dumps({**plain, "hits": hits, "recordings": {"Snare": n_recordings}}))
+    found = check_corpus(corpus)
+    assert len(found) == n_problems
+    assert all(
+        line.startswith("recording 3 of Snare of drs is in training and test;") for line in found
+    )
+
+
+def test_held_out_kit_in_another_part_is_found(corpus: Path) -> None:
+    (corpus / "corpus.json").write_text('{"settings": {"hold_out_kit": "drs"}}')
+    assert [line.split(",")[0] for line in check_corpus(corpus)] == [
+        "a is in part train on drs",
+        "b is in part train on drs",
+    ]
+
+
+def test_manifest_of_before_there_were_kinds_reads_as_performances(corpus: Path) -> None:
+    path = corpus / "manifest.csv"
+    rows = path.read_text().splitlines()
+    assert rows[0].endswith(",sha256,kind")
+    path.write_text("\n".join(row.rsplit(",", 1)[0] for row in rows) + "\n")
+    assert {one.kind for one in read_manifest(corpus)} == {"performance"}
+    assert check_corpus(corpus) == []
 
 
 def test_checksum_over_checksums_ignores_their_order_and_nothing_else() -> None:

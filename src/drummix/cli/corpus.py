@@ -16,7 +16,7 @@ from drummix.cli.output import AsJson, duration, print_json, say, say_notices, s
 from drummix.errors import DrummixError, SettingError
 
 if TYPE_CHECKING:
-    from drummix.corpus.plan import CorpusSettings, PlannedItem
+    from drummix.corpus.plan import PlannedItem
 
 
 class Format(StrEnum):
@@ -24,6 +24,13 @@ class Format(StrEnum):
 
     FLAC = "flac"
     WAV = "wav"
+
+
+class Perspective(StrEnum):
+    """From where the mixes see the kit."""
+
+    AUDIENCE = "audience"
+    DRUMMER = "drummer"
 
 
 app = typer.Typer(
@@ -56,6 +63,22 @@ Hours = Annotated[
         "if not given.",
     ),
 ]
+Kinds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,...",
+        help="Kinds of ENST-Drums, which share the hours: hits, phrase, solo, minus-one. "
+        "Performances of any kind if none.",
+    ),
+]
+HoldOut = Annotated[
+    str | None,
+    typer.Option(
+        "--hold-out-kit",
+        metavar="FOLDER",
+        help="The one of the kits that plays the test part, alone, and no other part.",
+    ),
+]
 Engineer = Annotated[int, typer.Option(metavar="N", help="Which reference engineer mixes.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything else.")]
 
@@ -79,7 +102,20 @@ def render_command(
     ],
     parts: Parts = None,
     hours: Hours = None,
+    kinds: Kinds = None,
+    hold_out_kit: HoldOut = None,
     engineer: Engineer = 1,
+    perspective: Annotated[
+        Perspective, typer.Option(help="From where the mixes see the kit.")
+    ] = Perspective.AUDIENCE,
+    disturb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Disturb the microphones, not the mixes: gain, dropout, polarity, delay, tilt, "
+            "noise, overheads; and tuning, of the kit, which both hear.",
+        ),
+    ] = None,
     seed: Seed = 0,
     format: Annotated[
         Format, typer.Option("--format", help="Sound files, 24-bit; WAV reads faster.")
@@ -89,8 +125,21 @@ def render_command(
     ] = 1,
 ) -> None:
     """Render sessions with their dry and wet mixes; the same command goes on after a stop."""
-    settings = _settings(kit, groove, parts, hours, engineer=engineer, seed=seed, format=format)
     from drummix.corpus.build import render_corpus
+    from drummix.corpus.plan import CorpusSettings
+
+    settings = CorpusSettings(
+        kits=tuple(kit),
+        groove=str(groove),
+        hours=parse_hours(parts, hours),
+        kinds=_names(kinds),
+        hold_out_kit=hold_out_kit,
+        engineer=engineer,
+        perspective=perspective.value,
+        disturb=_names(disturb),
+        seed=seed,
+        extension=format.value,
+    )
 
     start_s = time.monotonic()
     notices: list[str] = []
@@ -101,7 +150,7 @@ def render_command(
                 settings,
                 out,
                 workers=workers,
-                progress=lambda n_done, n_all, _: progress(*progress_of(n_done, n_all)),
+                progress=lambda *step: progress(*progress_of(*step)),
                 notice=notices.append,
             )
     except (DrummixError, OSError, KeyboardInterrupt, SystemExit):
@@ -113,10 +162,12 @@ def render_command(
         raise
     finally:
         say_notices(notices)
-    total_s = sum(item.duration_s for item in items)
+    took_s = time.monotonic() - start_s
+    new_s = sum(item.duration_s for item in items if item.item in progress_of.new)
+    speed = f", {new_s / took_s:.0f} times as fast as they sound" if new_s else ""
     say(
-        f"{len(items)} items, {duration(total_s)}, "
-        f"{progress_of.n_new} of them rendered in {duration(time.monotonic() - start_s)}"
+        f"{len(items)} items, {duration(sum(item.duration_s for item in items))}, "
+        f"{len(progress_of.new)} of them rendered in {duration(took_s)}{speed}"
     )
     typer.echo(str(out / "manifest.csv"))
 
@@ -126,17 +177,12 @@ class _Progress:
 
     def __init__(self) -> None:
         self.n_done = self.n_all = 0
-        self._n_before: int | None = None
+        self.new: set[str] = set()
 
-    @property
-    def n_new(self) -> int:
-        """Items that this run rendered."""
-        return self.n_done - (self._n_before or 0)
-
-    def __call__(self, n_done: int, n_all: int) -> tuple[str, int, int]:
-        if self._n_before is None:
-            self._n_before = n_done
+    def __call__(self, n_done: int, n_all: int, item: str) -> tuple[str, int, int]:
         self.n_done, self.n_all = n_done, n_all
+        if item:
+            self.new.add(item)
         return ("rendering", n_done, n_all)
 
 
@@ -146,24 +192,34 @@ def plan_command(
     groove: Groove,
     parts: Parts = None,
     hours: Hours = None,
+    kinds: Kinds = None,
+    hold_out_kit: HoldOut = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Show what `corpus render` would make of the same options; renders nothing."""
-    settings = _settings(kit, groove, parts, hours, engineer=0, seed=seed, format=Format.FLAC)
-    from drummix.corpus.plan import kit_label, plan_corpus
+    from drummix.corpus.plan import CorpusSettings, kit_label, plan_corpus
 
+    settings = CorpusSettings(
+        kits=tuple(kit),
+        groove=str(groove),
+        hours=parse_hours(parts, hours),
+        kinds=_names(kinds),
+        hold_out_kit=hold_out_kit,
+        seed=seed,
+    )
     planned = plan_corpus(settings)
     if as_json:
         print_json(
             [
                 {
                     "item": plan.name,
-                    "part": plan.performance.part,
+                    "part": plan.material.part,
+                    "kind": plan.material.kind,
                     "kit": kit_label(plan.kit),
-                    "performance": plan.performance.id,
-                    "style": plan.performance.style,
-                    "duration_s": _length_s(settings, plan),
+                    "performance": plan.material.performance,
+                    "style": plan.material.style,
+                    "duration_s": plan.material.duration_s,
                 }
                 for plan in planned
             ]
@@ -171,26 +227,25 @@ def plan_command(
         return
     typer.echo("part        items     hours")
     for part in settings.hours:
-        of_part = [plan for plan in planned if plan.performance.part == part]
-        typer.echo(_row(part, settings, of_part))
-    typer.echo(_row("all", settings, planned))
+        of_part = [plan for plan in planned if plan.material.part == part]
+        typer.echo(_row(part, of_part))
+        for kind in settings.kinds:
+            typer.echo(_row(f" {kind}", [p for p in of_part if p.material.kind == kind]))
+    typer.echo(_row("all", planned))
 
 
-def _row(name: str, settings: CorpusSettings, planned: Sequence[PlannedItem]) -> str:
-    hours = sum(_length_s(settings, plan) for plan in planned) / 3600
+def _row(name: str, planned: Sequence[PlannedItem]) -> str:
+    hours = sum(plan.material.duration_s for plan in planned) / 3600
     return f"{name:10} {len(planned):6} {hours:9.2f}"
-
-
-def _length_s(settings: CorpusSettings, plan: PlannedItem) -> float:
-    return min(plan.performance.duration_s, settings.max_item_s)
 
 
 @app.command("check")
 def check_command(
     corpus: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a rendered corpus.")],
 ) -> None:
-    """Compare every file of a corpus with its checksum; a line on stdout per problem."""
-    from drummix.corpus.manifest import check_corpus, read_manifest
+    """Verify every file of a corpus, and that its parts are apart; a line on stdout per problem."""
+    from drummix.corpus.checking import check_corpus
+    from drummix.corpus.manifest import read_manifest
 
     with shown_progress() as progress:
         problems = check_corpus(
@@ -204,26 +259,9 @@ def check_command(
     typer.echo(f"{len(items)} items, {duration(sum(i.duration_s for i in items))}: all whole")
 
 
-def _settings(
-    kit: list[str],
-    groove: Path,
-    parts: str | None,
-    hours: list[str] | None,
-    *,
-    engineer: int,
-    seed: int,
-    format: Format,
-) -> CorpusSettings:
-    from drummix.corpus.plan import CorpusSettings
-
-    return CorpusSettings(
-        kits=tuple(kit),
-        groove=str(groove),
-        hours=parse_hours(parts, hours),
-        engineer=engineer,
-        seed=seed,
-        extension=format.value,
-    )
+def _names(option: str | None) -> tuple[str, ...]:
+    """The names of ``A,B,...``."""
+    return tuple(name.strip() for name in option.split(",")) if option is not None else ()
 
 
 def parse_hours(parts: str | None, hours: list[str] | None) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ was stopped: an item depends on nothing but the settings and its own seed (see `
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -19,10 +19,16 @@ import numpy as np
 from drummix.audio import Audio
 from drummix.audio import write as write_sound
 from drummix.corpus import processes
+from drummix.corpus.disturbance import (
+    RENDERED_DISTURBANCES,
+    Disturbance,
+    disturb,
+    draw_disturbance,
+)
 from drummix.corpus.drumgizmo import read_kit
 from drummix.corpus.engineer import ReferenceMixes, mix_reference
-from drummix.corpus.groove import PerformedHit, read_midi
-from drummix.corpus.kit import Kit
+from drummix.corpus.kinds import strokes_of
+from drummix.corpus.kit import FloatArray, Kit
 from drummix.corpus.manifest import (
     TARGETS,
     CorpusItem,
@@ -51,6 +57,16 @@ from drummix.corpus.taste import Taste
 from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
 from drummix.roles import PAPER_ROLES
+
+# Tunings are drawn from these.
+_TUNINGS = np.arange(-3.0, 3.5, 0.5)
+
+_LATER_SETTINGS: Mapping[str, Any] = {
+    "kinds": (),
+    "hold_out_kit": None,
+    "perspective": "audience",
+    "disturb": (),
+}
 
 # Enough for the test part to have three of them.
 _SYNTHKIT_HITS = 12
@@ -112,21 +128,6 @@ def load_kit(name: str) -> Kit:
     if name == SYNTHKIT:
         return synth_kit(rate_hz=CORPUS_RATE_HZ, hits_per_instrument=_SYNTHKIT_HITS)
     return read_kit(Path(name), rate_hz=CORPUS_RATE_HZ)
-
-
-def excerpt(
-    hits: Sequence[PerformedHit], max_s: float, *, rng: np.random.Generator
-) -> tuple[PerformedHit, ...]:
-    """The strokes of a random stretch of at most `max_s` seconds, moved to start at 0 s."""
-    if not hits:
-        return ()
-    first_s, last_s = hits[0].time_s, hits[-1].time_s
-    start_s = first_s + max(0.0, last_s - first_s - max_s) * float(rng.random())
-    return tuple(
-        replace(hit, time_s=hit.time_s - start_s)
-        for hit in hits
-        if start_s <= hit.time_s < start_s + max_s
-    )
 
 
 @dataclass(frozen=True)
@@ -195,19 +196,30 @@ class _Worker:
         self._settings, self._folder = settings, folder
         self._kit = load_kit(kit)
         self._studio = Studio.for_kit(self._kit)
-        self._taste = Taste.draw(np.random.default_rng(settings.engineer))
+        self._taste = _taste(settings)
 
     def render(self, plan: PlannedItem) -> _Rendered:
         """Render an item and write it to disk."""
-        pool: HitPool = "test" if plan.performance.part == "test" else "train"
+        pool: HitPool = "test" if plan.material.part == "test" else "train"
         rng = np.random.default_rng(plan.seed)
-        hits = excerpt(read_midi(plan.performance.path), self._settings.max_item_s, rng=rng)
+        tuning = _draw_tuning(plan, self._settings)
+        hits = strokes_of(plan.material, rng=rng)
         try:
-            rendering = render_performance(self._kit, hits, rng=rng, pool=pool)
+            rendering = render_performance(
+                self._kit, hits, rng=rng, pool=pool, tuning_semitones=tuning
+            )
         except CorpusError as error:
-            raise CorpusError(f"performance {plan.performance.id}: {error}") from None
+            raise CorpusError(f"performance {plan.material.performance}: {error}") from None
         mixes = mix_reference(rendering, self._studio, self._taste)
-        item, n_clipped = self._write(plan, rendering, mixes)
+        disturbance, stems = _disturbed(plan, self._settings, mixes.stems, rendering.rate_hz)
+        details = {
+            "unplayed_notes": list(rendering.unplayed_notes),
+            "engineer": {"seed": self._settings.engineer, **self._taste.to_mapping()},
+            "tuning_semitones": tuning,
+            "disturbance": None if disturbance is None else disturbance.to_mapping(),
+            **_hit_details(rendering, self._kit),
+        }
+        item, n_clipped = self._write(plan, rendering, replace(mixes, stems=stems), details)
         return _Rendered(item, tuple(self._notices(item, rendering, n_clipped)))
 
     def _notices(self, item: CorpusItem, rendering: Rendering, n_clipped: int) -> Iterator[str]:
@@ -218,7 +230,11 @@ class _Worker:
             yield f"{item.item}: {n_clipped} samples went beyond full scale and were limited"
 
     def _write(
-        self, plan: PlannedItem, rendering: Rendering, mixes: ReferenceMixes
+        self,
+        plan: PlannedItem,
+        rendering: Rendering,
+        mixes: ReferenceMixes,
+        details: dict[str, Any],
     ) -> tuple[CorpusItem, int]:
         """Write the files and, last, the record; also tell how many samples were limited."""
         draft = self._draft(plan, rendering, mixes)
@@ -233,19 +249,19 @@ class _Worker:
             n_clipped += write_sound(path, Audio(samples, rendering.rate_hz))
             checksums[path.relative_to(self._folder / draft.kit).as_posix()] = file_sha256(path)
         item = replace(draft, sha256=combined_sha256(checksums))
-        write_item_record(self._folder, item, checksums=checksums, details=_details(rendering))
+        write_item_record(self._folder, item, checksums=checksums, details=details)
         return item, n_clipped
 
     def _draft(self, plan: PlannedItem, rendering: Rendering, mixes: ReferenceMixes) -> CorpusItem:
         return CorpusItem(
             item=plan.name,
-            part=plan.performance.part,
+            part=plan.material.part,
             kit=kit_label(plan.kit),
-            performance=plan.performance.id,
-            style=plan.performance.style,
+            performance=plan.material.performance,
+            style=plan.material.style,
             seed=plan.seed,
             engineer=self._settings.engineer,
-            licence=f"kit: {self._kit.licence}; performance: CC BY 4.0 (Groove MIDI Dataset)",
+            licence=_licence(self._kit, plan),
             rate_hz=rendering.rate_hz,
             n_samples=rendering.n_samples,
             extension=self._settings.extension,
@@ -253,26 +269,76 @@ class _Worker:
             dry_peak_dbfs=round(peak_dbfs(mixes.dry), 2),
             wet_peak_dbfs=round(peak_dbfs(mixes.wet), 2),
             sha256="",
+            kind=plan.material.kind,
         )
 
 
-def _details(rendering: Rendering) -> dict[str, Any]:
-    """What the record of an item says about its sound, as plain data."""
+def _taste(settings: CorpusSettings) -> Taste:
+    rng = np.random.default_rng(settings.engineer)
+    return Taste.draw(rng, perspective=settings.perspective)
+
+
+def _draw_tuning(plan: PlannedItem, settings: CorpusSettings) -> float:
+    """How many semitones the kit of an item is tuned up."""
+    if "tuning" not in settings.disturb:
+        return 0.0
+    return float(_own_rng(plan, "tuning").choice(_TUNINGS))
+
+
+def _disturbed(
+    plan: PlannedItem, settings: CorpusSettings, stems: FloatArray, rate_hz: int
+) -> tuple[Disturbance | None, FloatArray]:
+    """The stems of an item as they are written, and what was done to them if anything."""
+    kinds = [kind for kind in settings.disturb if kind not in RENDERED_DISTURBANCES]
+    if not kinds:
+        return None, stems
+    rng = _own_rng(plan, "disturbance")
+    disturbance = draw_disturbance(rng, kinds)
+    return disturbance, disturb(stems, rate_hz, disturbance, rng)
+
+
+def _own_rng(plan: PlannedItem, purpose: str) -> np.random.Generator:
+    """A stream of its own: what is disturbed changes nothing in how an item is played."""
+    return np.random.default_rng([plan.seed, *purpose.encode()])
+
+
+def _licence(kit: Kit, plan: PlannedItem) -> str:
+    played = "; performance: CC BY 4.0 (Groove MIDI Dataset)" if plan.material.performances else ""
+    return f"kit: {kit.licence}{played}"
+
+
+def _hit_details(rendering: Rendering, kit: Kit) -> dict[str, Any]:
+    """Every hit of an item as plain data, and how many recordings there were to choose from."""
+    instruments = sorted({hit.instrument for hit in rendering.hits})
     hits = [
-        {**asdict(hit), "piece": str(hit.piece), "time_s": round(hit.time_s, 6)}
+        {
+            **asdict(hit),
+            "piece": str(hit.piece),
+            "time_s": round(hit.time_s, 6),
+            "stop_s": None if hit.stop_s is None else round(hit.stop_s, 6),
+        }
         for hit in rendering.hits
     ]
-    return {"unplayed_notes": list(rendering.unplayed_notes), "hits": hits}
+    return {
+        "recordings": {name: len(kit.instruments[name].hits) for name in instruments},
+        "hits": hits,
+    }
 
 
 def _claim_folder(settings: CorpusSettings, folder: Path) -> None:
     """Note the settings in ``corpus.json``, or check that they are the ones noted there."""
-    taste = Taste.draw(np.random.default_rng(settings.engineer))
     plain = asdict(settings)
+    # What an older version did not know of is written only where it is not left alone.
+    for name, usual in _LATER_SETTINGS.items():
+        if plain[name] == usual:
+            del plain[name]
     # Where the sources lie may differ from machine to machine; what they are may not.
     plain["kits"] = sorted(kit_label(kit) for kit in settings.kits)
     del plain["groove"]
-    wanted = {"format": 1, "settings": plain, "taste": taste.to_mapping()}
+    if settings.hold_out_kit is not None:
+        plain["hold_out_kit"] = kit_label(settings.hold_out_kit)
+    wanted = {"format": 1, "settings": plain, "taste": _taste(settings).to_mapping()}
+    wanted = json.loads(json.dumps(wanted))
     path = folder / "corpus.json"
     if path.is_file():
         _refuse_other_settings(path, wanted)
@@ -289,11 +355,17 @@ def _refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
         if found == wanted:
             return
         theirs, ours = found["settings"], wanted["settings"]
-        differing = [name for name in ours if theirs.get(name) != ours[name]]
+        names = (*ours, *(name for name in theirs if name not in ours))
+        differing = [name for name in names if theirs.get(name) != ours.get(name)]
     except (ValueError, KeyError, AttributeError, TypeError):
         raise CorpusError(f"{path} is damaged; render into another folder") from None
-    name = differing[0] if differing else "taste"
+    if not differing:
+        raise CorpusError(
+            f"{path.parent} was made by a version of drummix whose engineer mixes otherwise; "
+            "choose another folder"
+        )
+    name = differing[0]
     raise CorpusError(
         f"{path.parent} holds a corpus made with other settings ({name}: "
-        f"{theirs.get(name, 'another')}, not {ours.get(name, 'this')}); choose another folder"
+        f"{theirs.get(name, 'none')}, not {ours.get(name, 'none')}); choose another folder"
     )

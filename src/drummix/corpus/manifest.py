@@ -18,7 +18,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +67,7 @@ class CorpusItem:
         dry_peak_dbfs: Peak of the dry mix.
         wet_peak_dbfs: Peak of the wet mix.
         sha256: Checksum over the checksums of the item's files.
+        kind: What is played, one of `kinds`.
     """
 
     item: str
@@ -84,6 +85,7 @@ class CorpusItem:
     dry_peak_dbfs: float
     wet_peak_dbfs: float
     sha256: str
+    kind: str = "performance"
 
     @property
     def duration_s(self) -> float:
@@ -135,7 +137,8 @@ def read_manifest(corpus: Path, *, part: str | None = None) -> tuple[CorpusItem,
     try:
         with path.open(newline="", encoding="utf-8") as lines:
             reader = csv.DictReader(lines)
-            if list(reader.fieldnames or ()) != list(_COLUMNS):
+            # Manifests of before there were kinds lack the last column.
+            if list(reader.fieldnames or ()) not in (list(_COLUMNS), list(_COLUMNS)[:-1]):
                 raise CorpusError(f"{path} has not the columns of a drummix corpus manifest")
             items = [
                 _item_from_row(row, f"{path}, line {number}")
@@ -266,48 +269,3 @@ def combined_sha256(checksums: Mapping[str, str]) -> str:
     """One checksum over named checksums, independent of their order."""
     lines = "".join(f"{name} {value}\n" for name, value in sorted(checksums.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def check_corpus(
-    corpus: Path, *, progress: Callable[[int, int, str], None] | None = None
-) -> list[str]:
-    """Verify every file of a corpus against its checksums.
-
-    Args:
-        corpus: Folder of the corpus.
-        progress: Called with items done, items in all, and the name of the last one.
-
-    Returns:
-        One line a problem; empty when the corpus is whole.
-
-    Raises:
-        CorpusError: If the manifest is missing or damaged.
-    """
-    problems = []
-    items = read_manifest(corpus)
-    for number, item in enumerate(items, start=1):
-        problems += _problems_of_files(corpus, item)
-        if progress is not None:
-            progress(number, len(items), item.item)
-    known = {path for item in items for path in item.paths(corpus)}
-    for kit in sorted({item.kit for item in items}):
-        found = (path for path in (corpus / kit).rglob("*") if path.is_file())
-        problems += [f"{path} belongs to no item; remove it" for path in sorted(set(found) - known)]
-    return problems
-
-
-def _problems_of_files(corpus: Path, item: CorpusItem) -> list[str]:
-    again = "run the same drummix corpus render again"
-    missing = [path for path in item.paths(corpus) if not path.is_file()]
-    if missing:
-        return [f"{path} is missing; {again}" for path in missing]
-    record = read_item_record(corpus, item.item)
-    if record is None:
-        return [f"{item.item} has no whole record in items/; {again}"]
-    if record.item != item or combined_sha256(record.checksums) != item.sha256:
-        return [f"{item.item} is not the one in manifest.csv; {again}"]
-    return [
-        f"{corpus / item.kit / name} is damaged (sha256 differs); delete it and {again}"
-        for name, expected in record.checksums.items()
-        if file_sha256(corpus / item.kit / name) != expected
-    ]

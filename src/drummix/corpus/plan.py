@@ -9,15 +9,20 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from drummix.corpus.drumgizmo_xml import find_kit_file
+from drummix.corpus.disturbance import DISTURBANCES, RENDERED_DISTURBANCES
+from drummix.corpus.drumgizmo_xml import find_kit_file, instrument_notes
 from drummix.corpus.groove import PARTS, Performance, read_groove_index
+from drummix.corpus.kinds import KINDS, PERFORMANCE, Material, performances_of, single_strokes
+from drummix.corpus.synthkit import NOTE_MAP
+from drummix.corpus.taste import Perspective
 from drummix.errors import CorpusError, SettingError
 
 SYNTHKIT = "synthkit"
@@ -44,6 +49,11 @@ class CorpusSettings:
         min_item_s: Shorter performances are left out.
         max_item_s: Longer ones are cut to an excerpt of this length.
         extension: ``flac`` or ``wav``, 24-bit both; WAV reads faster in training.
+        kinds: Kinds of ENST-Drums to make (see `kinds`), which share the hours; performances of
+            any kind if none is named.
+        hold_out_kit: The one of `kits` that plays the test part, alone; no other part has it.
+        perspective: From where the mixes see the kit: ``audience`` or ``drummer``.
+        disturb: Disturbances of the stems (see `disturbance`); ``tuning`` changes the mixes too.
 
     Raises:
         SettingError: If a value is out of range, a part is unknown, or a kit is named twice.
@@ -57,6 +67,10 @@ class CorpusSettings:
     min_item_s: float = 8.0
     max_item_s: float = 40.0
     extension: Literal["flac", "wav"] = "flac"
+    kinds: tuple[str, ...] = ()
+    hold_out_kit: str | None = None
+    perspective: Perspective = "audience"
+    disturb: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_kits(self.kits)
@@ -76,6 +90,40 @@ class CorpusSettings:
         for name, value in (("engineer", self.engineer), ("seed", self.seed)):
             if value < 0:
                 raise SettingError(f"{name} {value}; give 0 or more")
+        _check_names("kind", self.kinds, KINDS)
+        _check_names("disturbance", self.disturb, (*DISTURBANCES, *RENDERED_DISTURBANCES))
+        _check_names("perspective", (self.perspective,), ("audience", "drummer"))
+        for part in self.hours:
+            if not self.kits_of(part):
+                raise SettingError(
+                    f"with {self.hold_out_kit} held out no kit is left for part {part}; "
+                    "name another kit, or leave the part out"
+                )
+
+    def kits_of(self, part: str) -> tuple[str, ...]:
+        """The kits of a part, in the order of their names.
+
+        Raises:
+            SettingError: If the kit to hold out is none of the kits.
+        """
+        kits = tuple(sorted(self.kits, key=kit_label))
+        if self.hold_out_kit is None:
+            return kits
+        held_out = kit_label(self.hold_out_kit)
+        if held_out not in map(kit_label, kits):
+            raise SettingError(
+                f"the kit to hold out, {held_out}, is none of "
+                f"{', '.join(map(kit_label, kits))}; name its folder among the kits too"
+            )
+        return tuple(kit for kit in kits if (kit_label(kit) == held_out) == (part == "test"))
+
+
+def _check_names(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise SettingError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+        if names.count(name) > 1:
+            raise SettingError(f"{what} {name} is named twice; name each once")
 
 
 def _check_kits(kits: tuple[str, ...]) -> None:
@@ -89,18 +137,18 @@ def _check_kits(kits: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class PlannedItem:
-    """An item before it is rendered: a performance on a kit.
+    """An item before it is rendered: what is played, on a kit.
 
     Args:
         name: Name of the item, unique in its corpus, and of its files.
         kit: The kit as the settings name it.
-        performance: The performance.
-        seed: Seed of the item's excerpt and round robin.
+        material: What is played.
+        seed: Seed of the item's excerpt, round robin and disturbances.
     """
 
     name: str
     kit: str
-    performance: Performance
+    material: Material
     seed: int
 
 
@@ -121,50 +169,90 @@ def kit_label(kit: str) -> str:
 
 
 def plan_corpus(settings: CorpusSettings) -> tuple[PlannedItem, ...]:
-    """Choose performances for each part in a seeded order, the kits taking turns.
+    """Choose what each part plays, in a seeded order, the kits taking turns.
 
     Raises:
-        CorpusError: If a kit is not there, or a part has no performance that is long enough.
+        CorpusError: If a kit is not there, or there is nothing for a kind or a part.
     """
     for kit in settings.kits:
         if kit != SYNTHKIT:
             find_kit_file(Path(kit))
     index = read_groove_index(Path(settings.groove))
-    planned: list[PlannedItem] = []
-    for part, hours in settings.hours.items():
-        eligible = [p for p in index if p.part == part and p.duration_s >= settings.min_item_s]
-        if not eligible:
-            raise CorpusError(
-                f"{settings.groove} has no {part} performance of {settings.min_item_s} s or more; "
-                "leave the part out or allow shorter items"
-            )
-        wanted_s = math.inf if hours is None else hours * 3600
-        planned += _plan_part(settings, part, eligible, wanted_s)
-    return tuple(planned)
+    return tuple(item for part in settings.hours for item in _plan_part(settings, part, index))
+
+
+# What there is least of goes first, so that others can take the hours that it leaves.
+_PLAN_ORDER = ("hits", "solo", "minus-one", "phrase", PERFORMANCE)
 
 
 def _plan_part(
-    settings: CorpusSettings, part: str, eligible: list[Performance], wanted_s: float
+    settings: CorpusSettings, part: str, index: Sequence[Performance]
 ) -> list[PlannedItem]:
-    kits = sorted(settings.kits, key=kit_label)
-    order = np.random.default_rng(_seed(settings.seed, part)).permutation(len(eligible))
+    hours = settings.hours[part]
+    left_s = math.inf if hours is None else hours * 3600
+    kinds = [kind for kind in _PLAN_ORDER if kind in (settings.kinds or (PERFORMANCE,))]
     planned: list[PlannedItem] = []
-    total_s = 0.0
-    for turn, choice in enumerate(order):
-        if total_s >= wanted_s:
-            break
-        performance = eligible[choice]
-        kit = kits[turn % len(kits)]
-        name = _item_name(kit, performance)
-        planned.append(PlannedItem(name, kit, performance, _seed(settings.seed, name)))
-        total_s += min(performance.duration_s, settings.max_item_s)
+    for turn, kind in enumerate(kinds):
+        wanted_s = left_s / (len(kinds) - turn)
+        queue = deque(_materials(settings, part, kind, [p for p in index if p.part == part]))
+        kind_s = 0.0
+        while queue and kind_s < wanted_s:
+            kit, material = queue.popleft()
+            name = _item_name(kit, material)
+            planned.append(PlannedItem(name, kit, material, _seed(settings.seed, name)))
+            kind_s += material.duration_s
+        left_s = max(0.0, left_s - kind_s)
     return planned
 
 
-def _item_name(kit: str, performance: Performance) -> str:
-    style = performance.style.split("/")[0]
-    words = f"{performance.id.replace('/', '-')}_{style}"
+def _materials(
+    settings: CorpusSettings, part: str, kind: str, index: Sequence[Performance]
+) -> list[tuple[str, Material]]:
+    """All that a part could play of a kind, and on which kit."""
+    kits = settings.kits_of(part)
+    purpose = part if kind == PERFORMANCE else f"{part}/{kind}"
+    rng = np.random.default_rng(_seed(settings.seed, purpose))
+    if kind == "hits":
+        strokes = [(kit, one) for kit in kits for one in single_strokes(part, _notes_of(kit))]
+        return [strokes[choice] for choice in rng.permutation(len(strokes))]
+    found = performances_of(
+        index,
+        kind,
+        settings.kinds,
+        min_s=settings.min_item_s,
+        max_s=settings.max_item_s,
+        rng=rng,
+    )
+    if not found:
+        what = "performance" if kind == PERFORMANCE else f"performance for kind {kind}"
+        raise CorpusError(
+            f"{settings.groove} has no {part} {what} of {settings.min_item_s} s or more; "
+            "leave it out or allow shorter items"
+        )
+    return [(kits[turn % len(kits)], material) for turn, material in enumerate(found)]
+
+
+def _notes_of(kit: str) -> dict[str, int]:
+    if kit != SYNTHKIT:
+        return instrument_notes(Path(kit))
+    notes: dict[str, int] = {}
+    for note, name in sorted(NOTE_MAP.items()):
+        notes.setdefault(name, note)
+    return dict(sorted(notes.items()))
+
+
+def _item_name(kit: str, material: Material) -> str:
+    words = _words(material)
     return f"{kit_label(kit)}_{re.sub(r'[^A-Za-z0-9_-]+', '-', words)}"
+
+
+def _words(material: Material) -> str:
+    if material.kind == "hits":
+        return f"hits_{material.part}-{material.instrument}"
+    first, n_more = material.performances[0].id, len(material.performances) - 1
+    words = first.replace("/", "-") + (f"-and-{n_more}" if n_more else "")
+    words += f"_{material.style.split('/')[0]}"
+    return words if material.kind == PERFORMANCE else f"{material.kind}_{words}"
 
 
 def _seed(corpus_seed: int, name: str) -> int:

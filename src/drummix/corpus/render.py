@@ -8,10 +8,11 @@ its close microphones without bleed, and the time of every hit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from drummix.audio import resample
 from drummix.corpus.groove import PerformedHit
 from drummix.corpus.kit import FloatArray, Hit, Instrument, Kit, Piece
 from drummix.corpus.strokes import Drummer, HitPool, RenderedHit
@@ -59,6 +60,7 @@ def render_performance(
     pool: HitPool = "all",
     lead_s: float = 0.25,
     tail_s: float = 1.5,
+    tuning_semitones: float = 0.0,
 ) -> Rendering:
     """Play a performance on a kit.
 
@@ -72,23 +74,61 @@ def render_performance(
             instrument has fewer than four), ``all`` uses every one.
         lead_s: Silence before the performance starts.
         tail_s: Time after the last stroke; longer decays are faded out at the end.
+        tuning_semitones: How much higher the kit sounds than recorded, -12 to 12: its recordings
+            are played faster or slower, the performance is not.
 
     Raises:
         CorpusError: If no stroke of the performance has an instrument in the kit.
-        SettingError: If the lead or the tail is out of range.
+        SettingError: If the lead, the tail or the tuning is out of range.
     """
     if not (lead_s >= 0.0 and tail_s > 0.0):
         raise SettingError(f"lead of {lead_s} s, tail of {tail_s} s; give 0 or more, more than 0")
+    if not -12.0 <= tuning_semitones <= 12.0:
+        raise SettingError(f"kit tuned by {tuning_semitones} semitones; give -12 to 12")
     hits = Drummer(kit, pool=pool, rng=rng).play(performance, lead_s=lead_s)
     if not hits:
         notes = sorted({hit.note for hit in performance})
         raise CorpusError(f"kit {kit.name} has no instrument for any of the notes {notes}")
     n_samples = round((hits[-1].time_s + tail_s) * kit.rate_hz)
-    microphones, clean = _play(kit, hits, n_samples)
+    microphones, clean = _play_tuned(kit, hits, n_samples, 2.0 ** (tuning_semitones / 12.0))
     tracks = [*microphones.values(), *clean.values()]
     _fade_out(tracks, min(n_samples, round(_FADE_OUT_S * kit.rate_hz)))
     unplayed = {hit.note for hit in performance if hit.note not in kit.note_map}
     return Rendering(kit.rate_hz, microphones, clean, tuple(hits), tuple(sorted(unplayed)))
+
+
+def _play_tuned(
+    kit: Kit, hits: Sequence[RenderedHit], n_samples: int, pitch: float
+) -> tuple[dict[str, FloatArray], dict[Piece, FloatArray]]:
+    """Play at another pitch: slower by it, then faster as a whole.
+
+    Resampling is linear, so this is to resample each recording, at a fraction of the work.
+    """
+    played_hz = round(kit.rate_hz * pitch)
+    if played_hz == kit.rate_hz:
+        return _play(kit, hits, n_samples)
+    stretch = played_hz / kit.rate_hz
+    stretched = [
+        replace(
+            hit,
+            time_s=hit.time_s * stretch,
+            stop_s=None if hit.stop_s is None else hit.stop_s * stretch,
+            stop_fade_s=hit.stop_fade_s * stretch,
+        )
+        for hit in hits
+    ]
+    microphones, clean = _play(kit, stretched, round(n_samples * stretch))
+
+    def at_pitch(track: FloatArray) -> FloatArray:
+        tuned = np.zeros(n_samples, np.float32)
+        found = resample(track[np.newaxis], played_hz, kit.rate_hz)[0][:n_samples]
+        tuned[: len(found)] = found
+        return tuned
+
+    return (
+        {channel: at_pitch(track) for channel, track in microphones.items()},
+        {piece: at_pitch(track) for piece, track in clean.items()},
+    )
 
 
 def _play(
