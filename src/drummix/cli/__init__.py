@@ -17,7 +17,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from drummix.cli import corpus, demo, evaluate, inspect, listen, mix, train
+from drummix.cli import (
+    compare,
+    corpus,
+    demo,
+    evaluate,
+    forest,
+    inspect,
+    listen,
+    listen_results,
+    match,
+    mix,
+    robustness,
+    speed,
+    train,
+)
 from drummix.cli.output import say
 from drummix.errors import DrummixError
 
@@ -78,12 +92,18 @@ def _drummix(
 
 
 mix.register(app)
+match.register(app)
 inspect.register(app)
 demo.register(app)
 corpus.register(app)
 train.register(app)
+forest.register(app)
 evaluate.register(app)
+compare.register(app)
+robustness.register(app)
+speed.register(app)
 listen.register(app)
+listen_results.register(app)
 
 
 def main() -> None:

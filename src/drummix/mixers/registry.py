@@ -11,6 +11,9 @@ from typing import Any
 from drummix.errors import SettingError, WeightsError
 from drummix.mixers.anchor import AnchorMixer
 from drummix.mixers.base import Mixer
+from drummix.mixers.forest.mixer import ForestMixer
+from drummix.mixers.forest.trees import read_forest, read_forest_card
+from drummix.mixers.forest.wet import WetProfile
 from drummix.mixers.unity import UnityMixer
 from drummix.mixers.waveunet import WaveUNetMixer
 from drummix.mixers.weights import load_model, read_card
@@ -20,11 +23,23 @@ DEFAULT_SYSTEM = "waveunet-wet"
 DESCRIPTIONS: Mapping[str, str] = {
     "waveunet-wet": "finished mix by the Wave-U-Net: levels, pan, EQ, dynamics and reverb",
     "waveunet-dry": "balance by the Wave-U-Net: levels and pan, no effects",
+    "forest-dry": "gains and pan by the paper's random forest",
+    "forest-wet": "the same with automatic compression and reverb",
+    "forest-mono-dry": "gains by the random forest, mono as the paper's published mixes",
+    "forest-paper-wet": "forest-wet with the compressor and reverb rules that the paper describes",
+    "forest-as-heard-wet": "forest-wet with the one plate that the paper's published mixes have",
     "unity": "every microphone at its recorded level, overheads and rooms panned: no mixing",
     "anchor": "overheads alone, low-passed at 3.5 kHz after BS.1534: the low mark of a test",
     "anchor-paper": "the same with the gentler low-pass of the paper's examples",
 }
 _TARGETS = {"waveunet-wet": "wet", "waveunet-dry": "dry"}
+_FOREST_PROFILES: Mapping[str, WetProfile | None] = {
+    "forest-dry": None,
+    "forest-wet": "sane",
+    "forest-mono-dry": None,
+    "forest-paper-wet": "paper",
+    "forest-as-heard-wet": "as-heard",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def make_mixer(
 
     Args:
         name: Name of the system.
-        weights: Folder of a model to use in place of the shipped one; Wave-U-Net only.
+        weights: Folder of a model to use in place of the shipped one; Wave-U-Net and forest.
         is_as_recorded: Leave the stems' levels alone before the network; Wave-U-Net only.
         is_paper_segments: Cut the session as the paper does; Wave-U-Net only.
 
@@ -102,13 +117,18 @@ def make_mixer(
             name, model, is_as_recorded=is_as_recorded, is_paper_segments=is_paper_segments
         )
         return mixer, notices
+    is_forest = name in _FOREST_PROFILES
     for option, is_set in (
-        ("--weights", weights is not None),
+        ("--weights", weights is not None and not is_forest),
         ("--as-recorded", is_as_recorded),
         ("--paper-segments", is_paper_segments),
     ):
         if is_set:
             raise SettingError(f"{option} means nothing to {name}: it is no network; leave it out")
+    if is_forest:
+        forest = read_forest(weights)
+        is_mono = name == "forest-mono-dry"
+        return ForestMixer(name, forest, is_mono=is_mono, wet=_FOREST_PROFILES[name]), ()
     return (UnityMixer() if name == "unity" else AnchorMixer(name)), ()
 
 
@@ -117,6 +137,11 @@ def _system(name: str) -> System:
     if name in _TARGETS:
         try:
             metrics = read_card(name)["metrics"]
+        except WeightsError as error:
+            why_not = str(error)
+    if name in _FOREST_PROFILES:
+        try:
+            metrics = read_forest_card()["metrics"]
         except WeightsError as error:
             why_not = str(error)
     return System(name, DESCRIPTIONS[name], not why_not, why_not, metrics)
