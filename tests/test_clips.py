@@ -1,15 +1,31 @@
 """Reading stretches of files, disturbing clips, and clips rendered on the fly."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from drummix.audio import Audio, write
 from drummix.audio.excerpt import read_excerpt, read_mono_excerpts
-from drummix.errors import AudioFileError
+from drummix.corpus.disturbance import disturb, draw_disturbance
+from drummix.corpus.manifest import CorpusItem
+from drummix.errors import AudioFileError, SettingError
+from drummix.mixers.architecture import WaveUNetConfig
+from drummix.nn.config import ClipSettings, TrainSettings, read_train_settings
+from drummix.roles import PAPER_ROLES
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+pytest.importorskip("lightning", reason="the train extra is not installed")
+
+from drummix.nn.checks import SETTINGS_NAME, claim_output  # noqa: E402
+from drummix.nn.clip_changes import ClipChange, draw_change  # noqa: E402
+from drummix.nn.clips import ClipSource, RandomClips  # noqa: E402
 
 RATE_HZ = 44100
+SMALL = WaveUNetConfig(levels=2, filters=2)
+CLIPS = ClipSettings(batch_size=2, bottleneck_frames=200, workers=0)
 
 CODINGS = [
     ("wav", "PCM_16"),
@@ -86,3 +102,175 @@ def test_what_is_no_sound_file_is_refused_by_name(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(AudioFileError, match=r"broken\.wav"):
         read_excerpt(path, 0, 10)
+
+
+@pytest.fixture(scope="module")
+def item(tmp_path_factory) -> tuple[Path, CorpusItem, np.ndarray]:
+    """An item of noise up to 16 kHz, and its stems as they are on disk."""
+    folder = tmp_path_factory.mktemp("corpus")
+    spectra = np.fft.rfft(np.random.default_rng(0).standard_normal((8, 20_000)))
+    spectra[:, round(20_000 * 16_000 / RATE_HZ) :] = 0.0
+    stems = (0.02 * np.fft.irfft(spectra)).astype(np.float32)
+    item = CorpusItem(
+        item="noise",
+        part="train",
+        kit="noise",
+        performance="0",
+        style="none",
+        seed=0,
+        engineer=0,
+        licence="none",
+        rate_hz=RATE_HZ,
+        n_samples=stems.shape[1],
+        extension="wav",
+        stem_peak_dbfs=-12.0,
+        dry_peak_dbfs=-12.0,
+        wet_peak_dbfs=-12.0,
+        sha256="",
+    )
+    for path in item.paths(folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for role, stem in zip(PAPER_ROLES, stems, strict=True):
+        write(item.stem_path(folder, role), Audio(stem[np.newaxis], RATE_HZ))
+    for target in ("dry", "wet"):
+        write(item.mix_path(folder, target), Audio(stems[:2], RATE_HZ))
+    return folder, item, read_mono_excerpts(item.paths(folder)[:8], 0, item.n_samples)
+
+
+def source_of(item, level_gains_db=None, **changes) -> ClipSource:
+    clips = ClipSettings(**{**CLIPS.__dict__, **changes})
+    named = {} if level_gains_db is None else {"noise": level_gains_db}
+    return ClipSource(((item[0], item[1]),), "dry", SMALL, clips, named)
+
+
+def clip_of(source: ClipSource, number: int = 3, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    clips = RandomClips(source, n_clips=10, seed=1, epoch=epoch)
+    stems, mix = clips[number]
+    return stems.numpy(), mix.numpy()
+
+
+def test_a_disturbed_clip_is_cut_out_of_the_disturbed_session(item):
+    kinds = ("gain", "polarity", "delay", "tilt", "overheads", "dropout")
+    source = source_of(item, disturb=kinds)
+    change = draw_change(source.settings, [False] * 8, (1, 2, 3))
+    assert change.disturbance is not None
+    session = disturb(item[2], RATE_HZ, change.disturbance, np.random.default_rng(0))
+    context, start = SMALL.context_frames, 5_000
+    stems, _ = source.clip(0, start, change)
+    cut = session[:, start - context : start - context + source.input_frames]
+    # The cut is a step 256 samples away, and a fraction of a sample makes it ring as 1/(pi n).
+    assert np.abs(stems.numpy() - cut).max() < np.abs(cut).max() / (np.pi * 256)
+
+
+def test_disturbances_leave_the_target_and_the_place_of_a_clip_alone(item):
+    plain, mix = clip_of(source_of(item))
+    for changes in ({"disturb": ("gain", "delay")}, {"gain_jitter_db": 2.0}):
+        stems, same_mix = clip_of(source_of(item, **changes))
+        assert np.array_equal(same_mix, mix)
+        assert stems.shape == plain.shape
+        assert not np.allclose(stems, plain)
+    inverted, _ = clip_of(source_of(item, disturb=("polarity",)))
+    assert np.array_equal(np.abs(inverted), np.abs(plain))
+
+
+def test_each_clip_of_each_epoch_has_a_disturbance_of_its_own_and_always_the_same(item):
+    source = source_of(item, disturb=("gain", "noise"))
+    assert np.array_equal(clip_of(source)[0], clip_of(source)[0])
+    # What lies past the end of an epoch is the next one: loaders need not be made anew.
+    assert np.array_equal(clip_of(source, number=13)[0], clip_of(source, epoch=1)[0])
+    gains_db = {
+        round(20 * np.log10(np.abs(clip_of(source, *at)[0]).max()), 3)
+        for at in ((3, 0), (4, 0), (3, 1), (4, 1))
+    }
+    assert len(gains_db) == 4
+
+
+@pytest.mark.parametrize("kind", ["gain", "polarity", "overheads", "dropout"])
+def test_a_kind_does_the_same_to_a_clip_whichever_others_are_on(kind):
+    alone = ClipSettings(disturb=(kind,))
+    others = ClipSettings(disturb=(kind, "tilt", "delay", "noise"), gain_jitter_db=1.0)
+    field = {"gain": "gains_db", "polarity": "inverted", "dropout": "dropped"}.get(
+        kind, "is_overheads_swapped"
+    )
+    for number in range(20):
+        first, second = (
+            draw_change(settings, [False] * 8, (0, 0, number)).disturbance
+            for settings in (alone, others)
+        )
+        assert getattr(first, field) == getattr(second, field)
+
+
+def test_jitter_has_its_standard_deviation_in_db(item):
+    settings = ClipSettings(gain_jitter_db=1.5)
+    jitter = np.array([draw_change(settings, [False] * 8, (0, 0, n)).jitter_db for n in range(500)])
+    # 4,000 draws know a standard deviation to 1.1 %; four times that.
+    assert jitter.std() == pytest.approx(1.5, rel=0.045)
+    assert abs(jitter.mean()) < 4 * 1.5 / np.sqrt(4000)
+    plain, _ = clip_of(source_of(item))
+    stems, _ = clip_of(source_of(item, gain_jitter_db=1.5))
+    ratios = 20 * np.log10(np.abs(stems).max(axis=1) / np.abs(plain).max(axis=1))
+    expected = draw_change(settings, [False] * 8, (1, 0, 3)).jitter_db
+    np.testing.assert_allclose(ratios, expected, atol=1e-3)
+
+
+def test_gains_of_an_item_bring_its_stems_to_their_levels_whatever_the_disturbed_gain(item):
+    levels_db = (3.0, -6.0, 0.0, 1.0, 2.0, -1.0, 10.0, 12.0)
+    level = 10 ** (np.array(levels_db)[:, np.newaxis] / 20)
+    plain, _ = clip_of(source_of(item))
+    staged, _ = clip_of(source_of(item, levels_db))
+    np.testing.assert_allclose(staged, plain * level, rtol=1e-5, atol=1e-9)
+    disturbed, _ = clip_of(source_of(item, levels_db, disturb=("gain",)))
+    np.testing.assert_allclose(disturbed, staged, rtol=1e-5, atol=1e-9)
+
+
+def test_swapped_overheads_take_the_gains_of_their_levels_with_them(item):
+    levels_db = (0.0,) * 6 + (10.0, 12.0)
+    rng = np.random.default_rng(0)
+    swapped = next(
+        d
+        for d in iter(lambda: draw_disturbance(rng, ["overheads"]), None)
+        if d.is_overheads_swapped
+    )
+    plain = source_of(item, levels_db).clip(0, 3_000)[0].numpy()
+    stems = source_of(item, levels_db).clip(0, 3_000, ClipChange(swapped))[0].numpy()
+    assert np.array_equal(stems, plain[[0, 1, 2, 3, 4, 5, 7, 6]])
+
+
+CONFIG = 'name = "a"\ntarget = "wet"\ncorpora = ["c"]\noutput = "o"\n'
+
+
+def test_disturbances_are_chosen_in_the_configuration(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG + '[clips]\ndisturb = ["gain", "noise"]\ngain_jitter_db = 1.5\n')
+    clips = read_train_settings(path).clips
+    assert clips.disturb == ("gain", "noise")
+    assert clips.gain_jitter_db == 1.5
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('disturb = ["gains"]', r"run\.toml: unknown disturbance 'gains'; known: gain, dropout"),
+        ('disturb = ["tuning"]', "tuning can only be disturbed as a kit is rendered"),
+        ('disturb = "gain"', r"clips\.disturb is 'gain'; expected list of str"),
+        ("disturb = [1]", r"clips\.disturb is \[1\]; expected list of str"),
+        ("gain_jitter_db = -1.0", r"clips\.gain_jitter_db is -1\.0; give 0\.0 to 12\.0"),
+        ("gain_jitter_db = nan", r"clips\.gain_jitter_db is nan"),
+        ('disturb = ["dropout"]\nstem_dropout = 0.1', "both silence stems; give one"),
+    ],
+)
+def test_disturbances_that_make_no_sense_are_refused(tmp_path, line, words):
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG + f"[clips]\n{line}\n")
+    with pytest.raises(SettingError, match=words):
+        read_train_settings(path)
+
+
+def test_a_run_from_before_disturbances_goes_on(tmp_path):
+    settings = TrainSettings(name="a", target="dry", corpora=("c",), output=str(tmp_path))
+    claim_output(settings)
+    path = tmp_path / SETTINGS_NAME
+    earlier = json.loads(path.read_text())
+    del earlier["clips"]["disturb"], earlier["clips"]["gain_jitter_db"]
+    path.write_text(json.dumps(earlier))
+    claim_output(settings)

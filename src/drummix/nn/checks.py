@@ -74,6 +74,7 @@ def _with_defaults(earlier: Mapping[str, Any]) -> dict[str, Any]:
         "main": asdict(StageSettings()),
         "finetune": asdict(StageSettings()),
     }
+    tables = json.loads(json.dumps(tables))
     return {
         **whole,
         **earlier,

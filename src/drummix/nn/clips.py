@@ -6,8 +6,9 @@ before the start or after the end of an item is silence, as it is when a whole s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drummix.audio.excerpt import read_excerpt
+from drummix.audio.excerpt import read_excerpt, read_mono_excerpts
 from drummix.corpus.items import SessionItem
 from drummix.corpus.manifest import Target
 from drummix.corpus.opening import open_corpus
 from drummix.errors import AudioFileError, CorpusError, TrainingError
 from drummix.levels import db_to_gain
 from drummix.mixers.architecture import WaveUNetConfig
+from drummix.nn.clip_changes import ClipChange, draw_change
 from drummix.nn.config import ClipSettings
 from drummix.roles import PAPER_ROLES
 
-FloatArray = NDArray[np.float32]
+UNCHANGED = ClipChange()
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,16 @@ class ClipSource:
         items: (corpus folder, item) pairs.
         target: Which mix is the target.
         config: Geometry of the network.
-        settings: Length, dropout and level of the clips.
+        settings: Length, disturbance and level of the clips.
+        level_gains_db: Name of an item -> the gain of each of its stems, in dB, that brings the
+            item to the levels of its roles; items that are not named stay as they are recorded.
     """
 
     items: tuple[tuple[Path, SessionItem], ...]
     target: Target
     config: WaveUNetConfig
     settings: ClipSettings
+    level_gains_db: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @classmethod
     def from_corpora(
@@ -64,7 +69,7 @@ class ClipSource:
             part: Which part of each.
             target: Which mix is the target.
             config: Geometry of the network.
-            settings: Length, dropout and level of the clips.
+            settings: Length, disturbance and level of the clips.
             rate_hz: Sample rate in Hz that the items must have.
             notice: Told of sessions that are left out because they are broken on disk.
 
@@ -98,35 +103,43 @@ class ClipSource:
         """Length of the target of a clip."""
         return self.config.output_frames(self.input_frames)
 
-    def clip(self, index: int, start: int) -> tuple[Tensor, Tensor]:
+    def pick(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Index of an item for a clip, longer ones more often, and its length in samples."""
+        index = int(np.searchsorted(self._ends, rng.random(), side="right"))
+        return index, self.items[index][1].n_samples
+
+    def clip(self, index: int, start: int, change: ClipChange = UNCHANGED) -> tuple[Tensor, Tensor]:
         """The clip of item `index` whose target starts at sample `start`.
+
+        Args:
+            index: Number of the item.
+            start: First sample of the target.
+            change: What happens to the stems.
 
         Raises:
             TrainingError: If a file of the item is missing or damaged.
         """
         corpus, item = self.items[index]
+        paths = [item.stem_path(corpus, role) for role in PAPER_ROLES]
+        first = start - self.config.context_frames - change.margin
         try:
-            stems = np.concatenate(
-                [
-                    self._stem(item.stem_path(corpus, role), start - self.config.context_frames)
-                    for role in PAPER_ROLES
-                ]
-            )
+            stems = read_mono_excerpts(paths, first, self.input_frames + 2 * change.margin)
             mix = read_excerpt(item.mix_path(corpus, self.target), start, self.output_frames)
         except AudioFileError as error:
             raise TrainingError(f"item {item.item} of {corpus} is broken: {error}") from None
-        if stems.shape[0] != len(PAPER_ROLES) or mix.shape[0] != self.config.n_outputs:
+        if mix.shape[0] != self.config.n_outputs:
             raise TrainingError(
                 f"item {item.item} of {corpus} is broken: expected mono stems and a stereo mix"
             )
+        stems = change.apply(stems, item.rate_hz, self.level_gains_db.get(item.item))
         if self.settings.peak_normalised:
             mix = mix * np.float32(db_to_gain(-_peak_dbfs(item, self.target)))
         return torch.from_numpy(stems), torch.from_numpy(mix)
 
-    def _stem(self, path: Path | None, start: int) -> FloatArray:
-        if path is None:
-            return np.zeros((1, self.input_frames), dtype=np.float32)
-        return read_excerpt(path, start, self.input_frames)
+    @cached_property
+    def _ends(self) -> NDArray[np.float64]:
+        lengths = np.array([item.n_samples for _, item in self.items], dtype=np.float64)
+        return np.cumsum(lengths) / lengths.sum()
 
 
 def _peak_dbfs(item: SessionItem, target: Target) -> float:
@@ -145,24 +158,23 @@ class RandomClips(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, source: ClipSource, *, n_clips: int, seed: int, epoch: int) -> None:
         self.source, self.n_clips = source, n_clips
-        self._seed = (seed, epoch)
-        lengths = np.array([item.n_samples for _, item in source.items], dtype=np.float64)
-        self._ends = np.cumsum(lengths) / lengths.sum()
+        self._seed, self._epoch = seed, epoch
 
     def __len__(self) -> int:
         return self.n_clips
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng([*self._seed, number])
-        index = int(np.searchsorted(self._ends, rng.random(), side="right"))
-        n_samples = self.source.items[index][1].n_samples
+        """Clip `number` of the epoch; numbers past its end are clips of the epochs that follow."""
+        epochs, number = divmod(number, self.n_clips)
+        seed = (self._seed, self._epoch + epochs, number)
+        rng = np.random.default_rng(seed)
+        index, n_samples = self.source.pick(rng)
         # A third of a clip may hang over either end, so that starts and ends are learnt too.
         overhang = self.source.output_frames // 3
         start = int(rng.integers(-overhang, max(1, n_samples - 2 * overhang)))
-        stems, mix = self.source.clip(index, start)
-        silent = rng.random(stems.shape[0]) < self.source.settings.stem_dropout
-        stems[torch.from_numpy(silent)] = 0.0
-        return stems, mix
+        settings = self.source.settings
+        silent = rng.random(len(PAPER_ROLES)) < settings.stem_dropout
+        return self.source.clip(index, start, draw_change(settings, silent.tolist(), seed))
 
 
 class FixedClips(Dataset[tuple[Tensor, Tensor]]):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from drummix.corpus.disturbance import check_kinds
 from drummix.corpus.manifest import TARGETS, Target
 from drummix.errors import SettingError
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
@@ -29,6 +30,9 @@ class ClipSettings:
             are known to the network; the target keeps what the engineer heard.
         peak_normalised: Scale every target to a peak of 1.0 over its whole item, as the paper's
             authors did; otherwise targets keep the engineer's level.
+        disturb: Kinds of `drummix.corpus.disturbance` that the stems of a clip suffer.
+        gain_jitter_db: Standard deviation of a gain of each stem of a clip, in dB: what level
+            analysis of a session gets wrong.
         validation_clips: Clips spread evenly over each validation item.
         workers: Processes that read clips.
     """
@@ -37,6 +41,8 @@ class ClipSettings:
     bottleneck_frames: int = PAPER_BOTTLENECK_FRAMES
     stem_dropout: float = 0.0
     peak_normalised: bool = False
+    disturb: tuple[str, ...] = ()
+    gain_jitter_db: float = 0.0
     validation_clips: int = 4
     workers: int = 1
 
@@ -44,6 +50,13 @@ class ClipSettings:
         _at_least("clips", self, batch_size=1, bottleneck_frames=5, validation_clips=1, workers=0)
         if not 0.0 <= self.stem_dropout < 1.0:
             raise SettingError(f"clips.stem_dropout is {self.stem_dropout}; give 0.0 up to 1.0")
+        if not 0.0 <= self.gain_jitter_db <= 12.0:
+            raise SettingError(f"clips.gain_jitter_db is {self.gain_jitter_db}; give 0.0 to 12.0")
+        check_kinds(self.disturb)
+        if self.stem_dropout and "dropout" in self.disturb:
+            raise SettingError(
+                "clips.stem_dropout and dropout in clips.disturb both silence stems; give one"
+            )
 
 
 @dataclass(frozen=True)
@@ -225,12 +238,15 @@ def _from_table(kind: type[_Settings], values: object, where: str) -> _Settings:
     if not isinstance(values, Mapping):
         raise SettingError(f"{where} is {values!r}; expected a table")
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    read = {}
     for name, value in values.items():
         if name not in known:
             raise SettingError(f"unknown key {prefix}{name}; known: {', '.join(sorted(known))}")
-        _check_type(f"{prefix}{name}", value, str(known[name].type))
+        is_list = isinstance(value, list) and str(known[name].type).startswith("tuple")
+        read[name] = tuple(value) if is_list else value
+        _check_type(f"{prefix}{name}", read[name], str(known[name].type))
     try:
-        return kind(**values)
+        return kind(**read)
     except TypeError as error:
         missing = str(error).partition("argument")[2].lstrip("s: ").replace(" and ", ", ")
         raise SettingError(f"missing {missing}") from None
