@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -430,13 +431,18 @@ async ({stimuli, rate, seconds, steps}) => {
   const context = new OfflineAudioContext(1, seconds * rate, rate);
   const engine = new Engine(context);
   engine.use(stimuli.map((samples) => {
-    const buffer = context.createBuffer(1, samples.length, rate);
-    buffer.copyToChannel(Float32Array.from(samples), 0);
+    const bytes = Uint8Array.from(atob(samples), (letter) => letter.charCodeAt(0));
+    const floats = new Float32Array(bytes.buffer);
+    const buffer = context.createBuffer(1, floats.length, rate);
+    buffer.copyToChannel(floats, 0);
     return buffer;
   }));
   for (const [what, ...values] of steps) engine[what](...values);
   const rendered = await context.startRendering();
-  return Array.from(rendered.getChannelData(0));
+  const played = new Uint8Array(rendered.getChannelData(0).buffer);
+  let letters = "";
+  for (const byte of played) letters += String.fromCharCode(byte);
+  return btoa(letters);
 }
 """
 
@@ -448,12 +454,14 @@ def render(browser: Any, server: Server) -> Iterator[Any]:
 
     def rendered(stimuli: list[np.ndarray], steps: list[list[Any]], seconds: float = 1) -> Any:
         arguments = {
-            "stimuli": [stimulus.tolist() for stimulus in stimuli],
+            "stimuli": [
+                b64encode(stimulus.astype("<f4").tobytes()).decode() for stimulus in stimuli
+            ],
             "rate": RATE,
             "seconds": seconds,
             "steps": steps,
         }
-        return np.array(page.evaluate(RENDER, arguments))
+        return np.frombuffer(b64decode(page.evaluate(RENDER, arguments)), "<f4").astype(float)
 
     yield rendered
     page.context.close()
