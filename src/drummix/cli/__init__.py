@@ -18,18 +18,13 @@ import typer
 from typer.core import TyperGroup
 
 from drummix.cli import (
-    compare,
     corpus,
     demo,
     evaluate,
     forest,
     inspect,
     listen,
-    listen_results,
-    match,
     mix,
-    robustness,
-    speed,
     train,
 )
 from drummix.cli.output import say
@@ -92,18 +87,13 @@ def _drummix(
 
 
 mix.register(app)
-match.register(app)
 inspect.register(app)
 demo.register(app)
 corpus.register(app)
 train.register(app)
 forest.register(app)
 evaluate.register(app)
-compare.register(app)
-robustness.register(app)
-speed.register(app)
 listen.register(app)
-listen_results.register(app)
 
 
 def main() -> None:
