@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from drummix.corpus.drumgizmo import read_kit
-from drummix.corpus.engineer import CLOSE_ROLES, ReferenceMixes, mix_reference
+from drummix.corpus.engineer import CLOSE_ROLES, ReferenceMixes, mix_reference, mix_target
 from drummix.corpus.groove import PerformedHit, read_midi
 from drummix.corpus.kit import TOMS, FloatArray, Hit, Instrument, Kit, Piece
+from drummix.corpus.manifest import Target
 from drummix.corpus.render import Rendering, render_performance
 from drummix.corpus.studio import Studio
 from drummix.corpus.taste import FADERS_DB, PANS, RANGES, Taste
@@ -109,6 +110,15 @@ def change_of(taste: Taste, name: str) -> Any:
     if name in ("faders_db", "pans"):
         return changed(value, Role.SNARE, 0.3)
     return "drummer" if name == "perspective" else value * 1.2
+
+
+@pytest.mark.parametrize("target", ["dry", "wet"])
+def test_one_mix_alone_is_that_of_both_to_the_bit(
+    target: Target, rendering: Rendering, studio: Studio, taste: Taste, mixes: ReferenceMixes
+) -> None:
+    stems, mix = mix_target(rendering, studio, taste, target)
+    assert np.array_equal(stems, mixes.stems)
+    assert np.array_equal(mix, mixes.dry if target == "dry" else mixes.wet)
 
 
 FIELDS = [field.name for field in fields(Taste)]

@@ -14,21 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drummix.audio import Audio
 from drummix.audio import write as write_sound
 from drummix.corpus import processes
-from drummix.corpus.disturbance import (
-    RENDERED_DISTURBANCES,
-    Disturbance,
-    disturb,
-    draw_disturbance,
-)
-from drummix.corpus.drumgizmo import read_kit
-from drummix.corpus.engineer import ReferenceMixes, mix_reference
-from drummix.corpus.kinds import strokes_of
-from drummix.corpus.kit import FloatArray, Kit
+from drummix.corpus.engineer import ReferenceMixes
+from drummix.corpus.kit import Kit
 from drummix.corpus.manifest import (
     TARGETS,
     CorpusItem,
@@ -42,24 +32,16 @@ from drummix.corpus.manifest import (
     write_text,
 )
 from drummix.corpus.plan import (
-    CORPUS_RATE_HZ,
-    SYNTHKIT,
     CorpusSettings,
     PlannedItem,
     kit_label,
     plan_corpus,
 )
-from drummix.corpus.render import Rendering, render_performance
-from drummix.corpus.strokes import HitPool
-from drummix.corpus.studio import Studio
-from drummix.corpus.synthkit import synth_kit
-from drummix.corpus.taste import Taste
+from drummix.corpus.recording import RecordingSession, licence_of, taste_of
+from drummix.corpus.render import Rendering
 from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
 from drummix.roles import PAPER_ROLES
-
-# Tunings are drawn from these.
-_TUNINGS = np.arange(-3.0, 3.5, 0.5)
 
 _LATER_SETTINGS: Mapping[str, Any] = {
     "kinds": (),
@@ -67,9 +49,6 @@ _LATER_SETTINGS: Mapping[str, Any] = {
     "perspective": "audience",
     "disturb": (),
 }
-
-# Enough for the test part to have three of them.
-_SYNTHKIT_HITS = 12
 
 Progress = Callable[[int, int, str], None]
 Notice = Callable[[str], None]
@@ -121,13 +100,6 @@ def render_corpus(
         report(len(done), len(planned), rendered.item.item)
     write_manifest(folder, done.values())
     return tuple(sorted(done.values(), key=lambda item: (item.part, item.item)))
-
-
-def load_kit(name: str) -> Kit:
-    """A DrumGizmo kit by its folder, or the built-in kit by the name ``synthkit``."""
-    if name == SYNTHKIT:
-        return synth_kit(rate_hz=CORPUS_RATE_HZ, hits_per_instrument=_SYNTHKIT_HITS)
-    return read_kit(Path(name), rate_hz=CORPUS_RATE_HZ)
 
 
 @dataclass(frozen=True)
@@ -194,29 +166,20 @@ class _Worker:
 
     def __init__(self, settings: CorpusSettings, folder: Path, kit: str) -> None:
         self._settings, self._folder = settings, folder
-        self._kit = load_kit(kit)
-        self._studio = Studio.for_kit(self._kit)
-        self._taste = _taste(settings)
+        self._recording = RecordingSession(settings, kit)
+        self._kit = self._recording.kit
 
     def render(self, plan: PlannedItem) -> _Rendered:
         """Render an item and write it to disk."""
-        pool: HitPool = "test" if plan.material.part == "test" else "train"
-        rng = np.random.default_rng(plan.seed)
-        tuning = _draw_tuning(plan, self._settings)
-        hits = strokes_of(plan.material, rng=rng)
-        try:
-            rendering = render_performance(
-                self._kit, hits, rng=rng, pool=pool, tuning_semitones=tuning
-            )
-        except CorpusError as error:
-            raise CorpusError(f"performance {plan.material.performance}: {error}") from None
-        mixes = mix_reference(rendering, self._studio, self._taste)
-        disturbance, stems = _disturbed(plan, self._settings, mixes.stems, rendering.rate_hz)
+        take = self._recording.record(plan)
+        rendering = take.rendering
+        mixes = self._recording.mix(take)
+        stems = take.disturbed(mixes.stems)
         details = {
             "unplayed_notes": list(rendering.unplayed_notes),
-            "engineer": {"seed": self._settings.engineer, **self._taste.to_mapping()},
-            "tuning_semitones": tuning,
-            "disturbance": None if disturbance is None else disturbance.to_mapping(),
+            "engineer": {"seed": self._settings.engineer, **self._recording.taste.to_mapping()},
+            "tuning_semitones": take.tuning_semitones,
+            "disturbance": None if take.disturbance is None else take.disturbance.to_mapping(),
             **_hit_details(rendering, self._kit),
         }
         item, n_clipped = self._write(plan, rendering, replace(mixes, stems=stems), details)
@@ -261,7 +224,7 @@ class _Worker:
             style=plan.material.style,
             seed=plan.seed,
             engineer=self._settings.engineer,
-            licence=_licence(self._kit, plan),
+            licence=licence_of(self._kit, plan),
             rate_hz=rendering.rate_hz,
             n_samples=rendering.n_samples,
             extension=self._settings.extension,
@@ -271,40 +234,6 @@ class _Worker:
             sha256="",
             kind=plan.material.kind,
         )
-
-
-def _taste(settings: CorpusSettings) -> Taste:
-    rng = np.random.default_rng(settings.engineer)
-    return Taste.draw(rng, perspective=settings.perspective)
-
-
-def _draw_tuning(plan: PlannedItem, settings: CorpusSettings) -> float:
-    """How many semitones the kit of an item is tuned up."""
-    if "tuning" not in settings.disturb:
-        return 0.0
-    return float(_own_rng(plan, "tuning").choice(_TUNINGS))
-
-
-def _disturbed(
-    plan: PlannedItem, settings: CorpusSettings, stems: FloatArray, rate_hz: int
-) -> tuple[Disturbance | None, FloatArray]:
-    """The stems of an item as they are written, and what was done to them if anything."""
-    kinds = [kind for kind in settings.disturb if kind not in RENDERED_DISTURBANCES]
-    if not kinds:
-        return None, stems
-    rng = _own_rng(plan, "disturbance")
-    disturbance = draw_disturbance(rng, kinds)
-    return disturbance, disturb(stems, rate_hz, disturbance, rng)
-
-
-def _own_rng(plan: PlannedItem, purpose: str) -> np.random.Generator:
-    """A stream of its own: what is disturbed changes nothing in how an item is played."""
-    return np.random.default_rng([plan.seed, *purpose.encode()])
-
-
-def _licence(kit: Kit, plan: PlannedItem) -> str:
-    played = "; performance: CC BY 4.0 (Groove MIDI Dataset)" if plan.material.performances else ""
-    return f"kit: {kit.licence}{played}"
 
 
 def _hit_details(rendering: Rendering, kit: Kit) -> dict[str, Any]:
@@ -337,7 +266,7 @@ def _claim_folder(settings: CorpusSettings, folder: Path) -> None:
     del plain["groove"]
     if settings.hold_out_kit is not None:
         plain["hold_out_kit"] = kit_label(settings.hold_out_kit)
-    wanted = {"format": 1, "settings": plain, "taste": _taste(settings).to_mapping()}
+    wanted = {"format": 1, "settings": plain, "taste": taste_of(settings).to_mapping()}
     wanted = json.loads(json.dumps(wanted))
     path = folder / "corpus.json"
     if path.is_file():

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drummix.corpus.kit import FloatArray
+from drummix.corpus.manifest import Target
 from drummix.corpus.render import Rendering
 from drummix.corpus.studio import STUDIO_PEAKS_DBFS, Studio
 from drummix.corpus.taste import Taste
@@ -79,19 +81,41 @@ class ReferenceMixes:
 
 def mix_reference(rendering: Rendering, studio: Studio, taste: Taste) -> ReferenceMixes:
     """Mix a rendered session as the engineer with this taste does."""
+    channels = _channels(rendering, studio, taste)
+    wet = _wet(channels, rendering, studio, taste)
+    return ReferenceMixes(channels.stems, _dry(channels, taste), wet)
+
+
+def mix_target(
+    rendering: Rendering, studio: Studio, taste: Taste, target: Target
+) -> tuple[FloatArray, FloatArray]:
+    """The stems (8, N) and one mix (2, N) of `mix_reference`, without the work of the other."""
+    channels = _channels(rendering, studio, taste)
+    if target == "dry":
+        return channels.stems, _dry(channels, taste)
+    return channels.stems, _wet(channels, rendering, studio, taste)
+
+
+@dataclass(frozen=True, eq=False)
+class _Channels:
+    """The desk before any fader: stems, what the preamps did, and stems with their tone."""
+
+    stems: FloatArray
+    preamps: NDArray[np.float32]
+    toned: Mapping[Role, FloatArray]
+
+
+def _channels(rendering: Rendering, studio: Studio, taste: Taste) -> _Channels:
     recorded = studio.stems(rendering)
     preamps = staged_gains(recorded, PAPER_ROLES, rendering.rate_hz)
     stems = preamps[:, np.newaxis] * recorded
     by_role = {role: stems[i : i + 1] for i, role in enumerate(PAPER_ROLES)}
     toned = {role: _tone(track, role, rendering.rate_hz, taste) for role, track in by_role.items()}
-    dry = _bus(toned, taste)
-    clean = {
-        role: preamps[PAPER_ROLES.index(role)] * track
-        for role, track in studio.clean(rendering).items()
-    }
-    wet = _wet(toned, clean, rendering, studio, taste)
-    master = np.float32(db_to_gain(_MASTER_DB))
-    return ReferenceMixes(stems, master * dry, wet)
+    return _Channels(stems, preamps, toned)
+
+
+def _dry(channels: _Channels, taste: Taste) -> FloatArray:
+    return np.float32(db_to_gain(_MASTER_DB)) * _bus(channels.toned, taste)
 
 
 def _tone(track: FloatArray, role: Role, rate_hz: int, taste: Taste) -> FloatArray:
@@ -113,16 +137,14 @@ def _bus(tracks: Mapping[Role, FloatArray], taste: Taste) -> FloatArray:
     return np.sum(stereo, axis=0, dtype=np.float32)
 
 
-def _wet(
-    toned: Mapping[Role, FloatArray],
-    clean: Mapping[Role, FloatArray],
-    rendering: Rendering,
-    studio: Studio,
-    taste: Taste,
-) -> FloatArray:
+def _wet(channels: _Channels, rendering: Rendering, studio: Studio, taste: Taste) -> FloatArray:
     rate_hz = rendering.rate_hz
+    clean = {
+        role: channels.preamps[PAPER_ROLES.index(role)] * track
+        for role, track in studio.clean(rendering).items()
+    }
     processed = {}
-    for role, track in toned.items():
+    for role, track in channels.toned.items():
         if role in CLOSE_ROLES:
             onsets = rendering.onsets(*studio.pieces[role])
             track = _close_channel(track, role, onsets, clean[role], rate_hz, taste)
