@@ -24,6 +24,7 @@ from drummix.cli import (
     forest,
     inspect,
     listen,
+    match,
     mix,
     train,
 )
@@ -87,6 +88,7 @@ def _drummix(
 
 
 mix.register(app)
+match.register(app)
 inspect.register(app)
 demo.register(app)
 corpus.register(app)

@@ -78,6 +78,16 @@ def mix_command(
     weights: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A model to use in place of the shipped.")
     ] = None,
+    style: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Mix with a style that `drummix match` learned."),
+    ] = None,
+    match_levels: Annotated[
+        bool,
+        typer.Option(
+            "--match-levels", help="Bring the microphones to the levels of the style's example."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Mix a folder of microphone tracks into one stereo file."""
@@ -96,6 +106,8 @@ def mix_command(
             as_recorded=as_recorded,
             paper_segments=paper_segments,
             weights=weights,
+            style=style,
+            match_levels=match_levels,
             settings_path=settings,
             progress=progress,
         )
@@ -104,7 +116,7 @@ def mix_command(
     loudness = "" if level["lufs"] is None else f"{level['lufs']:.1f} LUFS, "
     say(
         f"mixed {duration(session['n_samples'] / session['rate_hz'])} of "
-        f"{len(session['stems'])} microphones by {system} in "
+        f"{len(session['stems'])} microphones by {mixed.settings['system']} in "
         f"{duration(time.monotonic() - start_s)}: {loudness}{level['true_peak_dbtp']:.1f} dBTP"
     )
     if as_json:

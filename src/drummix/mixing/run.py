@@ -18,6 +18,8 @@ from drummix.errors import OutputError, SettingError
 from drummix.levels import LoudnessMeter, db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, Mixer, MixPlan, Progress
 from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
+from drummix.mixers.style import Style, read_style
+from drummix.mixers.style_mixer import Levels, StyleMixer
 from drummix.mixing.level import LevelDecision, OutputLevel
 from drummix.mixing.scratch import Scratch, remove_leftovers
 from drummix.session import Session, Stem, check_target, open_session
@@ -78,6 +80,8 @@ def mix(
     as_recorded: bool = False,
     paper_segments: bool = False,
     weights: Path | str | None = None,
+    style: Style | Path | str | None = None,
+    match_levels: bool = False,
     progress: Progress | None = None,
 ) -> Mix:
     """Mix a drum session in memory.
@@ -91,6 +95,9 @@ def mix(
         as_recorded: Leave the stems' levels alone before the network.
         paper_segments: Cut the session as the paper does, instead of seamlessly.
         weights: Folder of a model to use in place of the shipped one.
+        style: A style of `drummix.match`, or its file, to mix with in place of a system.
+        match_levels: Bring the stems to the levels of the style's example; without this and
+            `as_recorded`, that is done where the levels are those of another session.
         progress: Called with what is being done, samples done, and samples in all.
 
     Returns:
@@ -101,7 +108,7 @@ def mix(
     """
     level = OutputLevel(lufs, true_peak_dbtp)
     session = open_session(source, roles=roles)
-    mixer, notices = _mixer(system, weights, as_recorded, paper_segments)
+    mixer, notices = _mixer(system, weights, as_recorded, paper_segments, style, match_levels)
     plan = mixer.plan(session, progress=progress)
     meter = LoudnessMeter(session.rate_hz, 2)
     samples = np.zeros((2, session.n_samples), dtype=np.float32)
@@ -113,7 +120,7 @@ def mix(
     samples *= np.float32(db_to_gain(decision.gain_db))
     return Mix(
         audio=Audio(samples, session.rate_hz),
-        settings=_settings(system, session, plan, decision),
+        settings=_settings(mixer.name, session, plan, decision),
         notices=_all_notices(session, notices, plan, decision),
     )
 
@@ -129,6 +136,8 @@ def mix_to_file(
     as_recorded: bool = False,
     paper_segments: bool = False,
     weights: Path | str | None = None,
+    style: Style | Path | str | None = None,
+    match_levels: bool = False,
     settings_path: Path | str | None = None,
     progress: Progress | None = None,
 ) -> MixedFile:
@@ -147,6 +156,8 @@ def mix_to_file(
         as_recorded: As for `mix`.
         paper_segments: As for `mix`.
         weights: As for `mix`.
+        style: As for `mix`.
+        match_levels: As for `mix`.
         settings_path: A ``.json`` file for the settings; None writes none.
         progress: As for `mix`.
 
@@ -158,7 +169,7 @@ def mix_to_file(
     level = OutputLevel(lufs, true_peak_dbtp)
     session = open_session(source, roles=roles)
     _check_outputs(session, target, settings_path)
-    mixer, notices = _mixer(system, weights, as_recorded, paper_segments)
+    mixer, notices = _mixer(system, weights, as_recorded, paper_segments, style, match_levels)
     remove_leftovers(target)
     meter = LoudnessMeter(session.rate_hz, 2)
     with ExitStack() as stack:
@@ -171,7 +182,7 @@ def mix_to_file(
             scratch.append(block)
         decision = level.decide(meter)
         _copy(scratch, writer, db_to_gain(decision.gain_db), session.n_samples, progress)
-        settings = _settings(system, session, plan, decision)
+        settings = _settings(mixer.name, session, plan, decision)
         if settings_file is not None:
             text = json.dumps(settings, indent=2, ensure_ascii=False, allow_nan=False)
             # A file name with bytes that are no text becomes an escape that JSON knows.
@@ -180,8 +191,28 @@ def mix_to_file(
 
 
 def _mixer(
-    system: str, weights: Path | str | None, as_recorded: bool, paper_segments: bool
+    system: str,
+    weights: Path | str | None,
+    as_recorded: bool,
+    paper_segments: bool,
+    style: Style | Path | str | None,
+    match_levels: bool,
 ) -> tuple[Mixer, tuple[str, ...]]:
+    if style is not None:
+        for option, is_set in (
+            (f"--system {system}", system != DEFAULT_SYSTEM),
+            ("--weights", weights is not None),
+            ("--paper-segments", paper_segments),
+        ):
+            if is_set:
+                raise SettingError(f"{option} means nothing to --style: it is no network")
+        if as_recorded and match_levels:
+            raise SettingError("--as-recorded and --match-levels contradict; give one of them")
+        levels: Levels = "as_recorded" if as_recorded else "match" if match_levels else "auto"
+        known = style if isinstance(style, Style) else read_style(style)
+        return StyleMixer(known, levels=levels), ()
+    if match_levels:
+        raise SettingError("--match-levels brings stems to the levels of a style; give --style")
     return make_mixer(
         system,
         weights=None if weights is None else Path(weights),

@@ -14,7 +14,15 @@ from drummix.effects.reverse.envelopes import GainEnvelopes, fit_gain_envelopes
 from drummix.effects.reverse.equations import Equations, EquationStream
 from drummix.effects.reverse.filtering import filter_blocks
 from drummix.effects.reverse.fitting import fit_filters, fit_gains
-from drummix.effects.reverse.solving import MixFit, Score, StemFit, score, solve, solve_filters
+from drummix.effects.reverse.solving import (
+    MixFit,
+    Score,
+    StemFit,
+    score,
+    si_sdr_of_products,
+    solve,
+    solve_filters,
+)
 
 __all__ = [
     "EquationStream",
@@ -28,6 +36,7 @@ __all__ = [
     "fit_gain_envelopes",
     "fit_gains",
     "score",
+    "si_sdr_of_products",
     "solve",
     "solve_filters",
 ]

@@ -289,7 +289,7 @@ def _score(
     shares = [_explained(m - 2.0 * c, t) for m, c, t in zip(made, crossed, target, strict=True)]
     return Score(
         explained_share=_explained(float(np.sum(made - 2.0 * crossed)), float(target.sum())),
-        si_sdr_db=_si_sdr_db(float(made.sum()), float(crossed.sum()), float(target.sum())),
+        si_sdr_db=si_sdr_of_products(float(made.sum()), float(crossed.sum()), float(target.sum())),
         channel_shares=tuple(shares),
     )
 
@@ -298,8 +298,12 @@ def _explained(change: float, target: float) -> float:
     return -change / target if target > 0.0 else math.nan
 
 
-def _si_sdr_db(made: float, crossed: float, target: float) -> float:
-    """From |mix|^2, <mix, target> and |target|^2."""
+def si_sdr_of_products(made: float, crossed: float, target: float) -> float:
+    """SI-SDR in dB from |mix|^2, <mix, target> and |target|^2, within +-120 dB.
+
+    >>> round(si_sdr_of_products(1.01, 1.0, 1.0), 6)
+    20.0
+    """
     if target <= 0.0:
         return math.nan
     scaled = crossed**2 / target

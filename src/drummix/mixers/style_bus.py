@@ -1,0 +1,85 @@
+"""A chain of effects over a stream, in pieces that join to what one pass over all of it gives.
+
+Each piece is processed with as much of what came before it as the chain remembers: after that time
+a plate has died away and a compressor has forgotten its start by 130 dB or more. Pieces lie where
+the chain says, never where the blocks of the stream end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drummix.effects.chain import Chain, Effect
+from drummix.effects.plate import T60_FACTOR_S
+
+FloatArray = NDArray[np.float32]
+
+_FORGET_NEPERS = 20.0
+_FORGET_DB = 130.0
+_PIECE_S = 20.0
+
+
+def chain_blocks(
+    blocks: Iterable[FloatArray], chain: Chain, rate_hz: int, *, piece_s: float = _PIECE_S
+) -> Iterator[FloatArray]:
+    """Run a chain over a stream, in memory that does not grow with its length.
+
+    Args:
+        blocks: Blocks (channels, samples) of any size.
+        chain: Effects that look at the past only, and forget it: plate, compress, eq, gain.
+        rate_hz: Sample rate in Hz.
+        piece_s: Time processed at once, in seconds.
+
+    Yields:
+        Blocks of another size, as long together.
+    """
+    if not chain.effects:
+        yield from blocks
+        return
+    memory = math.ceil(memory_s(chain) * rate_hz)
+    # A piece shorter than the memory would spend more time on the past than on itself.
+    piece = max(1, round(piece_s * rate_hz), memory)
+    waiting: list[FloatArray] = []
+    n_waiting = n_past = 0
+    for block in blocks:
+        waiting.append(block)
+        n_waiting += block.shape[1]
+        while n_waiting >= n_past + piece:
+            joined = np.concatenate(waiting, axis=1)
+            yield chain.apply(joined[:, : n_past + piece], rate_hz)[:, n_past:]
+            n_gone = max(0, n_past + piece - memory)
+            n_past = n_past + piece - n_gone
+            waiting = [joined[:, n_gone:].copy()]
+            n_waiting = waiting[0].shape[1]
+    if n_waiting > n_past:
+        yield chain.apply(np.concatenate(waiting, axis=1), rate_hz)[:, n_past:]
+
+
+def memory_s(chain: Chain) -> float:
+    """How long a chain's past matters, in seconds."""
+    return sum(_memory_s(effect) for effect in chain.effects)
+
+
+def _memory_s(effect: Effect) -> float:
+    settings = effect.settings
+    if effect.name == "plate":
+        decay = settings["decay"]
+        t60_s = T60_FACTOR_S / -math.log10(decay) if decay > 0.0 else 0.0
+        return 0.5 + settings["predelay_ms"] / 1000.0 + t60_s * _FORGET_DB / 60.0
+    if effect.name == "compress":
+        return _FORGET_NEPERS * max(settings["attack_ms"], settings["release_ms"]) / 1000.0
+    if effect.name == "eq":
+        # A resonance falls by one neper in 2 q / omega; a shelf's poles turn slower by its gain.
+        return sum(
+            _FORGET_NEPERS
+            * 2.0
+            * max(0.5, band.get("q", 0.71))
+            * 10.0 ** (abs(band.get("gain_db", 0.0)) / 40.0)
+            / (2.0 * math.pi * band["frequency_hz"])
+            for band in settings["bands"]
+        )
+    return 0.0

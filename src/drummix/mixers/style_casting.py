@@ -1,0 +1,147 @@
+"""Which microphone of a session a style mixes how, and what it does with those it does not know."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from drummix.mixers.style import Style, StyleMic
+from drummix.roles import Role
+from drummix.session import Stem
+
+_TOMS = (Role.TOM_HIGH, Role.TOM_MID, Role.TOM_MID_LOW, Role.TOM_LOW, Role.TOM_EXTRA)
+_DRUMS: tuple[tuple[Role, ...], ...] = (
+    (Role.KICK, Role.KICK_OUT, Role.KICK_2, Role.KICK_SUB),
+    (Role.SNARE, Role.SNARE_2, Role.SNARE_BOTTOM),
+    (Role.HIHAT, Role.HIHAT_2),
+    (Role.RIDE, Role.CRASH, Role.CYMBAL),
+)
+_SIDES: tuple[tuple[Role, Role, Role], ...] = (
+    (Role.OVERHEAD_LEFT, Role.OVERHEAD_RIGHT, Role.OVERHEAD_MONO),
+    (Role.ROOM_LEFT, Role.ROOM_RIGHT, Role.ROOM_MONO),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CastMic:
+    """How one stem is mixed.
+
+    Args:
+        stem: The stem.
+        mic: The style's microphone that it is mixed as; None where it is left out.
+        why: Empty for its own; else what was borrowed, or why it is left out.
+    """
+
+    stem: Stem
+    mic: StyleMic | None
+    why: str
+
+
+def cast_stems(stems: Sequence[Stem], style: Style) -> tuple[CastMic, ...]:
+    """Find the style's microphone for every stem.
+
+    Rules, the first that applies: a learned microphone of the same role (several: in order, the
+    last for all that follow). A tom is mixed as the nearest tom. An overhead or room of one side as
+    the other side mirrored, or as the mono one, panned; a mono one as the mean of both sides.
+    The first microphone of a drum (kick, snare, hi-hat, cymbals) as another on the same drum,
+    where none of the session's own on it is known. All else is left out.
+
+    Args:
+        stems: Stems of a session.
+        style: The style.
+
+    Returns:
+        One entry for each stem, in order.
+    """
+    learned: defaultdict[Role, list[StyleMic]] = defaultdict(list)
+    for mic in style.microphones:
+        if mic.is_learned:
+            learned[mic.role].append(mic)
+    n_seen: Counter[Role] = Counter()
+    known = {stem.role for stem in stems} & set(learned)
+    cast = []
+    for stem in stems:
+        number = n_seen[stem.role]
+        n_seen[stem.role] += 1
+        if learned[stem.role]:
+            mics = learned[stem.role]
+            cast.append(CastMic(stem, mics[min(number, len(mics) - 1)], ""))
+            continue
+        mic, why = _borrowed(stem.role, {role: mics[0] for role, mics in learned.items() if mics})
+        if mic is None:
+            mic, why = _of_the_same_drum(stem.role, learned, known)
+            if mic is not None:
+                known.add(stem.role)
+        cast.append(CastMic(stem, mic, why))
+    return tuple(cast)
+
+
+def cast_notices(cast: Sequence[CastMic], style: Style) -> list[str]:
+    """What a person should know about it, a line each."""
+    notices = [
+        f'"{entry.stem.source}" ({entry.stem.role}) is new to the style: {entry.why}'
+        for entry in cast
+        if entry.mic is not None and entry.why
+    ]
+    left_out = [f'"{e.stem.source}" ({e.stem.role}, {e.why})' for e in cast if e.mic is None]
+    if left_out:
+        notices.append(f"left out, for the style does not know them: {', '.join(left_out)}")
+    used = {id(entry.mic) for entry in cast if entry.mic is not None and not entry.why}
+    roles = {entry.stem.role for entry in cast}
+    missing = [
+        mic.role
+        for mic in style.microphones
+        if mic.is_learned and id(mic) not in used and mic.role not in roles
+    ]
+    if missing:
+        notices.append(f"the style also mixes {', '.join(missing)}: not in this session")
+    return notices
+
+
+def _borrowed(role: Role, learned: dict[Role, StyleMic]) -> tuple[StyleMic | None, str]:
+    if role in _TOMS:
+        place = _TOMS.index(role)
+        near = sorted(
+            (other for other in _TOMS if other in learned),
+            key=lambda other: abs(_TOMS.index(other) - place),
+        )
+        return (learned[near[0]], f"mixed as its {near[0]}") if near else (None, "no tom in it")
+    for left, right, mono in _SIDES:
+        if role in (left, right):
+            other = right if role is left else left
+            if other in learned:
+                return _mirrored(learned[other]), f"mixed as its {other}, mirrored"
+            if mono in learned:
+                side = -1.0 if role is left else 1.0
+                return replace(learned[mono], pan=side), f"mixed as its {mono}, to its side"
+        if role is mono and left in learned and right in learned:
+            return _mean(learned[left], learned[right]), f"mixed as the mean of its {left}, {right}"
+    return None, ""
+
+
+def _of_the_same_drum(
+    role: Role, learned: dict[Role, list[StyleMic]], known: set[Role]
+) -> tuple[StyleMic | None, str]:
+    for drum in _DRUMS:
+        if role not in drum:
+            continue
+        if mixed := [other for other in drum if other in known]:
+            return None, f"beside {mixed[0]}"
+        for other in drum:
+            if learned.get(other):
+                return learned[other][0], f"mixed as its {other}"
+    return None, "nothing like it in it"
+
+
+def _mirrored(mic: StyleMic) -> StyleMic:
+    return replace(mic, pan=-mic.pan, left=mic.right, right=mic.left)
+
+
+def _mean(left: StyleMic, right: StyleMic) -> StyleMic:
+    """One microphone for two: half of what both would be given of the same sound."""
+    both = 0.5 * (left.filters() + right.filters())
+    root_two = float(np.sqrt(2.0))
+    return replace(left, gain_db=0.0, pan=0.0, left=both[0] * root_two, right=both[1] * root_two)

@@ -1,0 +1,170 @@
+"""Mixing with a style: each microphone through its filters, then the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from drummix.audio import resampled_length
+from drummix.effects.reverse import filter_blocks
+from drummix.errors import SessionError, SettingError
+from drummix.gain_staging import GainStaging, StagedStem
+from drummix.levels import db_to_gain
+from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress
+from drummix.mixers.rate import exactly, resample_blocks
+from drummix.mixers.style import Style
+from drummix.mixers.style_bus import chain_blocks
+from drummix.mixers.style_casting import CastMic, cast_notices, cast_stems
+from drummix.session import Session
+
+Levels = Literal["auto", "match", "as_recorded"]
+
+OTHER_PREAMPS_DB = 10.0
+"""Where the median level differs by more from the style's, or one by twice as much, the session
+was recorded at other preamp gains: players of one session stay within this."""
+
+
+class StyleMixer:
+    """Mixes every session as the example was mixed that a style was learned from.
+
+    Args:
+        style: The style.
+        levels: ``as_recorded`` mixes the stems as they are, as is right for another song of the
+            same session. ``match`` first brings each stem to the level that it had in the
+            example. ``auto`` does so where the levels are those of another session.
+
+    Raises:
+        SettingError: If `levels` is none of these.
+    """
+
+    name = "style"
+
+    def __init__(self, style: Style, *, levels: Levels = "auto") -> None:
+        if levels not in get_args(Levels):
+            raise SettingError(f"levels is {levels!r}; use {', '.join(get_args(Levels))}")
+        self._style = style
+        self._levels = levels
+
+    def plan(self, session: Session, *, progress: Progress | None = None) -> MixPlan:
+        """Find a microphone of the style for every stem, and the stems' levels.
+
+        Raises:
+            SessionError: If the style knows none of them.
+        """
+        style = self._style
+        cast = cast_stems(session.stems, style)
+        if all(entry.mic is None for entry in cast):
+            there = ", ".join(dict.fromkeys(stem.role for stem in session.stems))
+            known = ", ".join(dict.fromkeys(m.role for m in style.microphones if m.is_learned))
+            raise SessionError(
+                f"{session.name} has {there}, and the style {style.name} mixes {known}: nothing "
+                "to mix; learn a style from a session with these microphones"
+            )
+        changes_db, level_notices = self._level_changes(session, cast, progress)
+        filters = _filters(cast, changes_db, style.n_taps)
+        notices = [*cast_notices(cast, style), *level_notices]
+        if session.rate_hz != style.rate_hz:
+            notices.append(
+                f"the style was learned at {style.rate_hz} Hz: the session is resampled to it and "
+                f"the mix back to {session.rate_hz} Hz"
+            )
+        return MixPlan(
+            settings=self._settings(cast, changes_db),
+            notices=tuple(notices),
+            blocks=lambda: self._blocks(session, filters),
+        )
+
+    def _level_changes(
+        self, session: Session, cast: Sequence[CastMic], progress: Progress | None
+    ) -> tuple[list[float], list[str]]:
+        """What each stem is turned up by before its filter, in dB, and what to say about it."""
+        zeros = [0.0] * len(cast)
+        if self._levels == "as_recorded":
+            return zeros, []
+        staged = _stage(session, progress)
+        changes_db = [_change_db(e, stem) for e, stem in zip(cast, staged, strict=True)]
+        sizes = [abs(change) for change in changes_db if change is not None]
+        filled = [0.0 if change is None else round(change, 3) for change in changes_db]
+        listed = ", ".join(
+            f"{entry.stem.role} {change:+.1f}"
+            for entry, change in zip(cast, filled, strict=True)
+            if round(change, 1)
+        )
+        if self._levels == "match":
+            said = f"set to the levels of the style's example: {listed} dB" if listed else ""
+            return filled, [said] if said else []
+        if not sizes or (
+            np.median(sizes) <= OTHER_PREAMPS_DB and max(sizes) <= 2.0 * OTHER_PREAMPS_DB
+        ):
+            return zeros, []
+        return filled, [
+            f"recorded at other levels than the style's example, so set to those: {listed} dB "
+            "(--as-recorded leaves them)"
+        ]
+
+    def _settings(self, cast: Sequence[CastMic], changes_db: Sequence[float]) -> dict[str, Any]:
+        style = self._style
+        return {
+            "style": style.name,
+            "rate_hz": style.rate_hz,
+            "taps": style.n_taps,
+            "levels": self._levels,
+            "microphones": [
+                {
+                    "source": entry.stem.source,
+                    "channel": entry.stem.channel,
+                    "role": entry.stem.role.value,
+                    "mixed_as": None if entry.mic is None else entry.mic.role.value,
+                    "why": entry.why,
+                    "level_change_db": change_db,
+                    "gain_db": None if entry.mic is None else round(entry.mic.gain_db, 3),
+                    "pan": None if entry.mic is None else round(entry.mic.pan, 4),
+                }
+                for entry, change_db in zip(cast, changes_db, strict=True)
+            ],
+            "bus": style.bus.to_plain()["effects"],
+        }
+
+    def _blocks(self, session: Session, filters: np.ndarray) -> Iterator[FloatArray]:
+        style = self._style
+        n_frames = resampled_length(session.n_samples, session.rate_hz, style.rate_hz)
+        stems = resample_blocks(
+            session.blocks(BLOCK_SAMPLES),
+            n_samples=session.n_samples,
+            from_hz=session.rate_hz,
+            to_hz=style.rate_hz,
+        )
+        summed = filter_blocks(stems, filters, style.n_lead)
+        mix = exactly(n_frames, chain_blocks(summed, style.bus, style.rate_hz))
+        back = resample_blocks(
+            mix, n_samples=n_frames, from_hz=style.rate_hz, to_hz=session.rate_hz
+        )
+        return exactly(session.n_samples, back)
+
+
+def _filters(cast: Sequence[CastMic], changes_db: Sequence[float], n_taps: int) -> np.ndarray:
+    filters = np.zeros((2, len(cast), n_taps))
+    for index, (entry, change_db) in enumerate(zip(cast, changes_db, strict=True)):
+        if entry.mic is not None:
+            filters[:, index] = db_to_gain(change_db) * entry.mic.filters()
+    return filters
+
+
+def _change_db(entry: CastMic, staged: StagedStem) -> float | None:
+    """How much louder the example's stem was; None where either says nothing about it."""
+    is_silent = np.isinf(staged.level_dbfs)
+    if entry.mic is None or entry.mic.staged_gain_db is None or is_silent:
+        return None
+    return staged.gain_db - entry.mic.staged_gain_db
+
+
+def _stage(session: Session, progress: Progress | None) -> tuple[StagedStem, ...]:
+    staging, n_done = GainStaging([stem.role for stem in session.stems], session.rate_hz), 0
+    for block in session.blocks(BLOCK_SAMPLES):
+        staging.add(block)
+        n_done += block.shape[1]
+        if progress is not None:
+            progress("measuring", n_done, session.n_samples)
+    return staging.stems()

@@ -1,0 +1,316 @@
+"""Styles: written and read back, distrusted, cast onto other sessions, and mixed with."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import drummix
+from drummix.audio import Audio
+from drummix.effects.chain import Chain, Effect
+from drummix.errors import SessionError, SettingError
+from drummix.gain_staging import staged_gains
+from drummix.levels import gain_to_db
+from drummix.mixers.style import Style, StyleMic, read_style, taps_to_text
+from drummix.mixers.style_bus import chain_blocks
+from drummix.mixers.style_mixer import StyleMixer
+from drummix.roles import Role
+
+RATE_HZ = 16_000
+Signal = NDArray[np.float32]
+
+
+def mic(role: Role, gain_db: float = 0.0, pan: float = 0.0, **settings: Any) -> StyleMic:
+    flat = np.array([0.0, 1.0, 0.0, 0.0])
+    plain: dict[str, Any] = {"left": flat, "right": flat, "is_learned": True}
+    plain |= {"staged_gain_db": None, "facts": {"confidence": 1.0}, "source": f"{role}.wav"}
+    return StyleMic(role=role, gain_db=gain_db, pan=pan, **(plain | settings))
+
+
+def style(*mics: StyleMic, bus: tuple[Effect, ...] = (), rate_hz: int = RATE_HZ) -> Style:
+    return Style("song", rate_hz, 1, mics, Chain("bus", bus), {"taps": 4})
+
+
+def noise(n_samples: int = 8000, seed: int = 0) -> Signal:
+    return (0.1 * np.random.default_rng(seed).standard_normal((1, n_samples))).astype(np.float32)
+
+
+def mixed(source: dict[str, Signal], by: Style, rate_hz: int = RATE_HZ, **options: Any) -> Signal:
+    stems = {name: Audio(samples, rate_hz) for name, samples in source.items()}
+    session = drummix.open_session(stems)
+    plan = StyleMixer(by, **({"levels": "as_recorded"} | options)).plan(session)
+    return np.concatenate(list(plan.blocks()), axis=1)
+
+
+def notices(source: dict[str, Signal], by: Style, **options: Any) -> str:
+    session = drummix.open_session({k: Audio(v, RATE_HZ) for k, v in source.items()})
+    return " | ".join(StyleMixer(by, **options).plan(session).notices)
+
+
+def error_db(found: Signal, expected: Signal) -> float:
+    difference = found.astype(np.float64) - expected
+    return 10.0 * np.log10(np.sum(difference**2) / np.sum(expected.astype(np.float64) ** 2) + 1e-20)
+
+
+# --- the file
+
+
+def test_style_comes_back_from_its_file(tmp_path: Path) -> None:
+    taps = np.random.default_rng(0).standard_normal(4)
+    snare = mic(Role.SNARE, -3.25, 0.5, left=taps, staged_gain_db=4.5)
+    wanted = style(snare, mic(Role.KICK), bus=(Effect("gain", {"gain_db": -1.0}),))
+    found = read_style(wanted.save(tmp_path / "style.json"))
+    assert found.to_plain() == wanted.to_plain()
+    np.testing.assert_allclose(found.microphones[0].left, taps, rtol=1e-8)
+
+
+def test_file_is_read_and_changed_by_hand(tmp_path: Path) -> None:
+    path = style(mic(Role.KICK)).save(tmp_path / "style.json")
+    plain = json.loads(path.read_text())
+    plain["microphones"][0] |= {"gain_db": 6.0, "pan": 1.0}
+    path.write_text(json.dumps(plain))
+    kick = noise()
+    expected = np.concatenate([np.zeros_like(kick), kick * 10 ** (6 / 20)])
+    assert error_db(mixed({"kick": kick}, read_style(path)), expected) < -100.0
+
+
+def test_taps_are_text_of_nine_digits() -> None:
+    taps = np.random.default_rng(0).standard_normal(64)
+    again = np.array([float(word) for word in taps_to_text(taps).split()])
+    assert np.max(np.abs(again - taps)) < 1e-8 * np.max(np.abs(taps))
+
+
+Damage = Callable[[dict[str, Any]], None]
+
+
+def in_mic(**changes: Any) -> Damage:
+    return lambda plain: plain["microphones"][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.pop("rate_hz"), 'no "rate_hz"'),
+        (lambda p: p.update(format="drummix style 9"), "drummix style 9"),
+        (lambda p: p.update(extra=1), "unknown key 'extra'"),
+        (lambda p: p.update(rate_hz=0), "rate_hz is 0"),
+        (lambda p: p.update(rate_hz=44100.5), "whole number"),
+        (lambda p: p.update(rate_hz=10**400), "rate_hz"),
+        (lambda p: p.update(n_lead=4), "less than the 4 taps"),
+        (lambda p: p.update(microphones=[]), "no list of 1"),
+        (lambda p: p.update(microphones=7), "no list of 1"),
+        (lambda p: p.update(learned=[]), "learned is no object"),
+        (lambda p: p.update(name=5), "name is no text"),
+        (lambda p: p.update(bus=[{"effect": "limit", "ceiling_db": -1.0}]), "limit on the bus"),
+        (lambda p: p.update(bus=[{"effect": "plate", "wet_db": -9.0}]), "moves"),
+        (lambda p: p.update(bus=[{"effect": "eval"}]), "unknown"),
+        (in_mic(role="ignore"), "role is 'ignore'"),
+        (in_mic(role=["kick"]), "role is"),
+        (in_mic(gain_db="loud"), "gain_db is 'loud'"),
+        (in_mic(gain_db=True), "gain_db is True"),
+        (in_mic(pan=2), "pan is 2"),
+        (in_mic(learned="yes"), "use true or false"),
+        (in_mic(left="1 2 three 4"), "three"),
+        (in_mic(left="1 nan 3 4"), "beyond"),
+        (in_mic(left="1e9 0 0 0"), "beyond"),
+        (in_mic(left="1 2"), "2 and 4 taps"),
+        (in_mic(left=" ".join(["1"] * 2000)), "1 to 1024"),
+        (in_mic(left=[1, 2, 3, 4]), "no text"),
+        (in_mic(facts={"share": "much"}), "'share'"),
+    ],
+)
+def test_damage_is_found_and_named(tmp_path: Path, damage: Damage, message: str) -> None:
+    path = style(mic(Role.KICK)).save(tmp_path / "style.json")
+    plain = json.loads(path.read_text())
+    damage(plain)
+    path.write_text(json.dumps(plain))
+    with pytest.raises(SettingError, match=r"style\.json is damaged or no style") as caught:
+        read_style(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "RIFF\x00", '{"a": NaN}', "[" * 100_000, "7"])
+def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "style.json"
+    path.write_text(text)
+    with pytest.raises(SettingError, match="no style"):
+        read_style(path)
+
+
+def test_missing_file_and_wrong_suffix_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot be read"):
+        read_style(tmp_path / "none.json")
+    with pytest.raises(SettingError, match=r"end it in \.json"):
+        style(mic(Role.KICK)).save(tmp_path / "style.wav")
+
+
+# --- other sessions
+
+
+def test_fader_pan_and_filter_are_what_the_mix_hears() -> None:
+    kick = noise()
+    taps = np.array([0.0, 1.0, -0.5, 0.25])
+    by = style(mic(Role.KICK, -6.0, -0.5, left=taps))
+    left = np.convolve(kick[0], taps)[1 : kick.shape[1] + 1] * np.sin(0.75 * np.pi / 2)
+    right = kick[0] * np.sin(0.25 * np.pi / 2)
+    expected = 10 ** (-6 / 20) * np.stack([left, right])
+    assert error_db(mixed({"kick": kick}, by), expected) < -120.0
+
+
+def test_tom_borrows_from_the_nearest_tom() -> None:
+    by = style(mic(Role.KICK), mic(Role.TOM_MID, -6.0, 0.5), mic(Role.TOM_LOW, -9.0, -0.5))
+    source = {"tom_high": noise()}
+    expected = mixed({"tom_mid": noise()}, by)
+    np.testing.assert_array_equal(mixed(source, by), expected)
+    assert "mixed as its tom_mid" in notices(source, by)
+    assert "also mixes kick" in notices(source, by)
+
+
+def test_overhead_borrows_the_other_side_mirrored() -> None:
+    by = style(mic(Role.OVERHEAD_LEFT, -3.0, -0.8, left=np.array([0.5, 1.0, 0.0, 0.0])))
+    left = mixed({"overhead_left": noise()}, by)
+    np.testing.assert_allclose(mixed({"overhead_right": noise()}, by), left[::-1], atol=1e-7)
+
+
+def test_mono_overhead_is_the_mean_of_both_sides() -> None:
+    by = style(mic(Role.OVERHEAD_LEFT, -3.0, -1.0), mic(Role.OVERHEAD_RIGHT, -3.0, 1.0))
+    pair = mixed({"overhead_left": noise(), "overhead_right": noise()}, by)
+    mono = mixed({"overhead_mono": noise()}, by)
+    assert error_db(mono, 0.5 * pair) < -100.0
+
+
+def test_second_microphone_on_a_drum_is_left_out_and_said() -> None:
+    by = style(mic(Role.KICK))
+    source = {"kick": noise(), "kick_out": noise(seed=1), "room_mono": noise(seed=2)}
+    np.testing.assert_array_equal(mixed(source, by), mixed({"kick": noise()}, by))
+    said = notices(source, by)
+    assert "left out" in said
+    assert "kick_out, beside kick" in said
+    assert "room_mono" in said
+
+
+def test_only_microphone_on_a_drum_borrows() -> None:
+    by = style(mic(Role.KICK, -6.0))
+    np.testing.assert_array_equal(mixed({"kick_out": noise()}, by), mixed({"kick": noise()}, by))
+
+
+def test_microphone_that_was_not_learned_counts_as_unknown() -> None:
+    by = style(mic(Role.TOM_LOW, -90.0, is_learned=False), mic(Role.TOM_MID, -6.0))
+    np.testing.assert_array_equal(mixed({"tom_low": noise()}, by), mixed({"tom_mid": noise()}, by))
+
+
+def test_session_the_style_knows_nothing_of_is_refused() -> None:
+    with pytest.raises(SessionError, match=r"has room_mono.*mixes kick"):
+        mixed({"room_mono": noise()}, style(mic(Role.KICK)))
+
+
+# --- levels
+
+
+def leveled(gain_db: float, levels: str) -> tuple[Signal, str]:
+    """A kick recorded that much louder than the example, and what is said about it."""
+    kick = noise()
+    staged_db = float(gain_to_db(staged_gains(kick, [Role.KICK], RATE_HZ).astype(float))[0])
+    by = style(mic(Role.KICK, staged_gain_db=staged_db))
+    source = {"kick": kick * np.float32(10 ** (gain_db / 20))}
+    return mixed(source, by, levels=levels), notices(source, by, levels=levels)
+
+
+def test_match_undoes_another_preamp_gain() -> None:
+    plain, _ = leveled(0.0, "as_recorded")
+    matched, said = leveled(7.0, "match")
+    assert error_db(matched, plain) < -60.0  # gains are rounded to 0.001 dB
+    assert "kick -7.0" in said
+
+
+def test_as_recorded_lets_levels_through() -> None:
+    plain, _ = leveled(0.0, "as_recorded")
+    louder, said = leveled(30.0, "as_recorded")
+    assert error_db(louder, plain * np.float32(10**1.5)) < -100.0
+    assert said == ""
+
+
+@pytest.mark.parametrize(("gain_db", "is_matched"), [(6.0, False), (-9.0, False), (14.0, True)])
+def test_auto_matches_only_levels_of_another_session(gain_db: float, is_matched: bool) -> None:
+    plain, _ = leveled(0.0, "as_recorded")
+    found, said = leveled(gain_db, "auto")
+    change_db = 10.0 * np.log10(np.sum(found**2.0) / np.sum(plain**2.0))
+    assert change_db == pytest.approx(0.0 if is_matched else gain_db, abs=0.01)
+    assert ("--as-recorded" in said) == is_matched
+
+
+def test_unknown_levels_are_refused() -> None:
+    with pytest.raises(SettingError, match="levels is 'loud'"):
+        StyleMixer(style(mic(Role.KICK)), levels="loud")  # type: ignore[arg-type]
+
+
+# --- the stream
+
+BUS = (
+    Effect("plate", {"wet_db": -12.0, "decay": 0.3, "size": 0.5, "excursion_samples": 0.0}),
+    Effect(
+        "compress",
+        {"threshold_db": -20.0, "ratio": 4.0, "attack_ms": 5.0, "release_ms": 20.0},
+    ),
+    Effect("eq", {"bands": [{"kind": "low_shelf", "frequency_hz": 100.0, "gain_db": 2.0}]}),
+)
+
+
+@pytest.mark.parametrize("n_block", [48_000, 5000, 333])
+def test_bus_in_pieces_equals_one_pass(n_block: int) -> None:
+    stereo = np.repeat(noise(48_000), 2, axis=0)
+    chain = Chain("bus", BUS)
+    blocks = (stereo[:, at : at + n_block] for at in range(0, 48_000, n_block))
+    found = np.concatenate(list(chain_blocks(blocks, chain, RATE_HZ, piece_s=0.3)), axis=1)
+    assert found.shape == stereo.shape
+    assert error_db(found, chain.apply(stereo, RATE_HZ)) < -100.0
+
+
+def test_mix_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    by = style(mic(Role.KICK, -6.0, left=np.array([0.2, 1.0, -0.5, 0.25])), bus=BUS)
+    whole = mixed({"kick": noise(40_000)}, by)
+    monkeypatch.setattr("drummix.mixers.style_mixer.BLOCK_SAMPLES", 1001)
+    assert error_db(mixed({"kick": noise(40_000)}, by), whole) < -100.0
+
+
+@pytest.mark.parametrize("rate_hz", [22_050, 48_000])
+def test_session_at_another_rate_is_mixed_at_its_own(rate_hz: int) -> None:
+    times = np.arange(rate_hz) / rate_hz
+    tone = np.sin(2 * np.pi * 500.0 * times)[np.newaxis].astype(np.float32)
+    # A first difference: what it does to 500 Hz depends on the rate it runs at.
+    by = style(mic(Role.KICK, left=np.array([0.0, 1.0, -1.0, 0.0])))
+    left = mixed({"kick": tone}, by, rate_hz)[0]
+    assert left.shape == (rate_hz,)
+    level = np.sqrt(2.0 * np.mean(left[2000:-2000] ** 2.0))
+    assert level == pytest.approx(np.sqrt(0.5) * 2 * np.sin(np.pi * 500.0 / RATE_HZ), rel=1e-3)
+
+
+def test_mix_takes_a_style_in_place_of_a_system(tmp_path: Path) -> None:
+    source = {"kick": Audio(noise(), RATE_HZ)}
+    path = style(mic(Role.KICK, -6.0)).save(tmp_path / "style.json")
+    by_file = drummix.mix(source, style=path)
+    assert by_file.settings["system"] == "style"
+    assert by_file.settings["mixer"]["microphones"][0]["gain_db"] == -6.0
+    by_object = drummix.mix(source, style=read_style(path))
+    np.testing.assert_array_equal(by_file.audio.samples, by_object.audio.samples)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"system": "unity"},
+        {"weights": "somewhere"},
+        {"paper_segments": True},
+        {"as_recorded": True, "match_levels": True},
+    ],
+)
+def test_options_without_a_meaning_beside_a_style_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(SettingError):
+        drummix.mix({"kick": Audio(noise(), RATE_HZ)}, style=style(mic(Role.KICK)), **options)
+    with pytest.raises(SettingError, match="give --style"):
+        drummix.mix({"kick": Audio(noise(), RATE_HZ)}, match_levels=True)
