@@ -127,13 +127,16 @@ def draw_item(
 def _picture_of(
     corpus: Path, item: SessionItem, start_s: float, length_s: float | None
 ) -> ItemPicture:
-    end_s = item.duration_s if length_s is None else min(start_s + length_s, item.duration_s)
-    start, end = (round(time_s * item.rate_hz) for time_s in (start_s, end_s))
-    if not 0 <= start < end:
+    wanted_s = item.duration_s if length_s is None else length_s
+    if not (0.0 <= start_s < item.duration_s and wanted_s > 0.0):
         raise SettingError(
-            f"{length_s or item.duration_s:g} s from {start_s:g} s on are not in {item.item}, "
+            f"{wanted_s:g} s from {start_s:g} s on are not in {item.item}, "
             f"which lasts {item.duration_s:.1f} s"
         )
+    start, end = round(start_s * item.rate_hz), item.n_samples
+    if start_s + wanted_s < item.duration_s:
+        end = max(start + 1, round((start_s + wanted_s) * item.rate_hz))
+    start = min(start, end - 1)
     stems: dict[Role, FloatArray | None] = {}
     for role in PAPER_ROLES:
         stem = read_stem(corpus, item, role)
