@@ -22,12 +22,13 @@ from drummix import audio
 from drummix.cli import evaluate as cli_evaluate
 from drummix.corpus.manifest import CorpusItem, read_manifest, write_manifest
 from drummix.errors import CorpusError, SessionError, SettingError, WeightsError
-from drummix.evaluation import EvaluationTable, evaluate, running
+from drummix.evaluation import EvaluationTable, evaluate, systems
 from drummix.evaluation.items import choose_items, open_item
+from drummix.evaluation.measuring import METRICS, measure
 from drummix.evaluation.metrics import at_gain, lufs_difference_db, mr_stft_distance, si_sdr_db
-from drummix.evaluation.running import measure, targets_of
 from drummix.evaluation.static import fit_static_gains
-from drummix.evaluation.table import METRICS, Failure, Measurement, Spread
+from drummix.evaluation.systems import targets_of
+from drummix.evaluation.table import Failure, Measurement, Spread
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import parameter_shapes, write_model
 from drummix.roles import PAPER_ROLES, Role
@@ -507,12 +508,12 @@ class _NanMixer:
 def test_a_failing_system_is_named_and_the_others_go_on(
     corpus: Path, monkeypatch: pytest.MonkeyPatch, mixer: type, says: str
 ) -> None:
-    real = running.make_mixer
+    real = systems.make_mixer
 
     def make(name: str, **options: object) -> object:
         return (mixer(), ()) if name == "unity" else real(name, **options)
 
-    monkeypatch.setattr(running, "make_mixer", make)
+    monkeypatch.setattr(systems, "make_mixer", make)
     found = evaluate(corpus, systems=["unity", "anchor"], limit=2)
     assert [failure.system for failure in found.failures] == ["unity", "unity"]
     assert says in found.failures[0].message

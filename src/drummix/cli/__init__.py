@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from drummix.cli import (
+    compare,
     corpus,
     demo,
     evaluate,
@@ -26,6 +27,8 @@ from drummix.cli import (
     listen,
     match,
     mix,
+    robustness,
+    speed,
     train,
 )
 from drummix.cli.output import say
@@ -95,6 +98,9 @@ corpus.register(app)
 train.register(app)
 forest.register(app)
 evaluate.register(app)
+compare.register(app)
+robustness.register(app)
+speed.register(app)
 listen.register(app)
 
 

@@ -25,11 +25,13 @@ from drummix.evaluation.spectral import (
     octave_band_levels_db,
     sum_difference_mr_stft_distance,
 )
-from drummix.levels import crest_db, db_to_gain, integrated_lufs
+from drummix.levels import crest_db, db_to_gain, integrated_lufs, true_peak_dbtp
 
 __all__ = [
     "at_gain",
     "crest_difference_db",
+    "dynamic_spread_db",
+    "dynamic_spread_difference_db",
     "l1_relative",
     "left_right_correlation",
     "level_matched",
@@ -38,14 +40,20 @@ __all__ = [
     "octave_balance_error_db",
     "octave_band_levels_db",
     "sdr_db",
+    "si_sdr_by_channel_db",
     "si_sdr_db",
     "sum_difference_mr_stft_distance",
+    "true_peak_difference_db",
 ]
 
 FloatArray = NDArray[np.float32]
 
 RATIO_LIMIT_DB = 120.0
 """Ratios of energies are cut at this and at its negative."""
+
+SPREAD_FRAME_S = 0.05
+SPREAD_RANGE_DB = 60.0
+"""Frames further below the loudest one are rests and no dynamics."""
 
 
 def si_sdr_db(estimate: ArrayLike, target: ArrayLike) -> float:
@@ -75,6 +83,19 @@ def si_sdr_db(estimate: ArrayLike, target: ArrayLike) -> float:
         return math.nan
     scaled = (float(np.vdot(mix, reference)) / target_energy) * reference
     return _ratio_db(_energy(scaled), _energy(mix - scaled))
+
+
+def si_sdr_by_channel_db(estimate: ArrayLike, target: ArrayLike) -> tuple[float, ...]:
+    """`si_sdr_db` of every channel alone, each with a scale of its own.
+
+    A wrong balance of left and right is not heard here; `si_sdr_db` hears it.
+
+    Args:
+        estimate: The mix, (channels, samples).
+        target: What it should be, the same shape.
+    """
+    mix, reference = checked_pair(estimate, target)
+    return tuple(si_sdr_db(mix[n : n + 1], reference[n : n + 1]) for n in range(mix.shape[0]))
 
 
 def sdr_db(estimate: ArrayLike, target: ArrayLike) -> float:
@@ -131,6 +152,23 @@ def lufs_difference_db(estimate: ArrayLike, target: ArrayLike, rate_hz: int) -> 
     return difference_db if math.isfinite(difference_db) else math.nan
 
 
+def true_peak_difference_db(estimate: ArrayLike, target: ArrayLike, rate_hz: int) -> float:
+    """True peak (BS.1770) of the mix minus that of its reference.
+
+    Args:
+        estimate: The mix, (channels, samples).
+        target: What it should be, the same shape.
+        rate_hz: Sample rate in Hz of both.
+
+    Returns:
+        dB; NaN where either is silent.
+    """
+    mix, reference = checked_pair(estimate, target)
+    if not (np.any(mix) and np.any(reference)):
+        return math.nan
+    return true_peak_dbtp(mix, rate_hz) - true_peak_dbtp(reference, rate_hz)
+
+
 def level_matched(estimate: ArrayLike, target: ArrayLike, rate_hz: int) -> FloatArray:
     """The mix at the loudness of its reference, for metrics that are not about level.
 
@@ -170,6 +208,37 @@ def crest_difference_db(estimate: ArrayLike, target: ArrayLike) -> float:
     if not (np.any(mix) and np.any(reference)):
         return math.nan
     return crest_db(mix) - crest_db(reference)
+
+
+def dynamic_spread_db(samples: ArrayLike, rate_hz: int) -> float:
+    """How far the level strays: mean absolute deviation of 50 ms levels from their mean.
+
+    Args:
+        samples: Samples (channels, samples); the channels' powers are added up.
+        rate_hz: Sample rate in Hz.
+
+    Returns:
+        dB, 0 for a steady tone; over the whole frames within 60 dB of the loudest, so that rests
+        do not count. NaN for silence, or less than one frame.
+
+    Source: Vickers, AES Convention 111, 2001, "dynamic spread" with exponent 1; the gate is ours.
+    """
+    checked = checked_samples(samples)
+    n_frame = max(1, round(SPREAD_FRAME_S * rate_hz))
+    n_frames = checked.shape[1] // n_frame
+    frames = checked[:, : n_frames * n_frame].reshape(checked.shape[0], n_frames, n_frame)
+    power = np.sum(np.square(frames, dtype=np.float64), axis=(0, 2))
+    heard = power[power > power.max(initial=0.0) * 10.0 ** (-SPREAD_RANGE_DB / 10.0)]
+    if heard.size == 0:
+        return math.nan
+    level_db = 10.0 * np.log10(heard)
+    return float(np.mean(np.abs(level_db - np.mean(level_db))))
+
+
+def dynamic_spread_difference_db(estimate: ArrayLike, target: ArrayLike, rate_hz: int) -> float:
+    """`dynamic_spread_db` of the mix minus that of its reference; negative: less dynamic."""
+    mix, reference = checked_pair(estimate, target)
+    return dynamic_spread_db(mix, rate_hz) - dynamic_spread_db(reference, rate_hz)
 
 
 def left_right_correlation(samples: ArrayLike) -> float:

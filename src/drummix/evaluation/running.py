@@ -1,52 +1,53 @@
 """Evaluating systems on a part of a corpus: mix every item, measure, gather.
 
-In: a rendered corpus and the names of systems. Out: an `EvaluationTable`.
+In: a rendered corpus and the names of systems. Out: an `EvaluationTable`, and in a report's folder
+the mixes and a result for every item and system, from which the next run goes on.
 
-Every system hears the eight microphones by their roles, at the level they were recorded at, and
-its mix is taken as it comes: nothing is turned up or down before the level metrics, and the others
-are measured at the loudness of the target.
+Every system hears the eight microphones by their roles and does what `drummix mix` would have it
+do with their levels; its mix is taken as it comes: nothing is turned up or down before the level
+metrics, and the others are measured at the loudness of the target.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from drummix.corpus import processes
-from drummix.corpus.manifest import TARGETS, CorpusItem, Target, read_manifest
+from drummix.corpus.items import SessionItem
+from drummix.corpus.manifest import TARGETS, Target, remove_leftovers
+from drummix.corpus.opening import open_corpus
 from drummix.errors import DrummixError, SettingError, WeightsError
-from drummix.evaluation.items import FloatArray, OpenItem, choose_items, open_item
-from drummix.evaluation.metrics import (
-    at_gain,
-    crest_difference_db,
-    l1_relative,
-    left_right_correlation,
-    lufs_difference_db,
-    sdr_db,
-    si_sdr_db,
+from drummix.evaluation.cache import (
+    ResultCache,
+    ResultKey,
+    StoredResult,
+    code_identity,
+    item_checksum,
 )
-from drummix.evaluation.spectral import band_error_db, mr_stft_distances, octave_band_levels_db
+from drummix.evaluation.items import FloatArray, OpenItem, choose_items, open_item
+from drummix.evaluation.keeping import keep_mix
+from drummix.evaluation.measuring import METRICS, measure
+from drummix.evaluation.parallel import each_result
 from drummix.evaluation.static import fit_static_gains
-from drummix.evaluation.table import METRICS, EvaluationTable, Failure, Measurement, count_kits
+from drummix.evaluation.systems import (
+    DEFAULT_SYSTEMS,
+    STATIC,
+    checked_systems,
+    make_system,
+    mix_name,
+    model_of,
+    targets_of,
+    weights_by_system,
+)
+from drummix.evaluation.table import EvaluationTable, Failure, Measurement, count_kits
 from drummix.mixers.base import Mixer
-from drummix.mixers.registry import DESCRIPTIONS, make_mixer
-from drummix.mixers.weights import load_model, read_card
 
 Progress = Callable[[int, int, str], None]
 """Called with items done, items in all, and the name of the last one."""
-
-STATIC = "static"
-"""The best static gains, fitted to the very item: not a system, but a mark to measure them by."""
-
-DEFAULT_SYSTEMS = ("waveunet-dry", "waveunet-wet", STATIC, "unity", "anchor")
-NETWORKS: Mapping[Target, str] = {"dry": "waveunet-dry", "wet": "waveunet-wet"}
-"""The systems that take weights, by the target these were trained for."""
 
 
 def evaluate(
@@ -56,7 +57,9 @@ def evaluate(
     systems: Sequence[str] = DEFAULT_SYSTEMS,
     weights: Sequence[Path | str] = (),
     limit: int | None = None,
+    as_recorded: bool = False,
     workers: int = 1,
+    folder: Path | str | None = None,
     progress: Progress | None = None,
 ) -> EvaluationTable:
     """Mix the items of a corpus with each system and measure the mixes against their targets.
@@ -65,89 +68,57 @@ def evaluate(
     both. An item or a system that fails is named in the table's failures; the others go on.
 
     Args:
-        corpus: Folder of a rendered corpus.
+        corpus: What `drummix.corpus.opening.open_corpus` opens.
         part: Which of its parts.
         systems: Names of mixing systems, and ``static`` for the best static gains.
-        weights: Folders of models, each in place of the shipped one of its target.
+        weights: Folders of models, each in place of the shipped one of the system on its card.
         limit: Number of items, see `choose_items`; None takes all.
+        as_recorded: Leave the stems' levels alone in those systems that would set them.
         workers: Processes that work at the same time.
+        folder: A report's folder, where mixes and results are kept and results of an earlier run
+            are taken from, if they came from the same audio, weights and code; None keeps nothing.
         progress: Called after every item.
 
     Returns:
-        Every number, in an order that does not depend on `workers`.
+        Every number, in an order that does not depend on `workers` or on what was kept.
 
     Raises:
         CorpusError: If there is no such corpus, or the part has no items.
         SettingError: If a system is unknown, or an option is out of range.
-        WeightsError: If a model is missing or damaged.
+        WeightsError: If a model is missing or damaged, and no other system is left.
     """
     if workers < 1:
         raise SettingError(f"{workers} workers; give 1 or more")
-    folder = Path(corpus)
-    items = choose_items(read_manifest(folder, part=part), limit=limit)
-    chosen = _checked_systems(systems)
-    plan = _Plan(folder, chosen, _weights_by_system(weights, chosen))
+    opened = open_corpus(corpus)
+    items = choose_items(opened.part(part), limit=limit)
+    chosen = checked_systems(systems)
+    plan = _Plan(
+        opened.folder, chosen, weights_by_system(weights, chosen), as_recorded,
+        None if folder is None else Path(folder),
+    )  # fmt: skip
     # Made here even where workers make their own: a missing model is said before work begins.
     evaluator = _Evaluator(plan)
-    results = []
-    for result in _results(evaluator, items, workers):
-        results.append(result)
+    known, cache = _kept_results(plan, evaluator, items)
+    jobs = [_Job(item, missing) for item in items if (missing := evaluator.missing(known, item))]
+    results = each_result(evaluator, partial(_Evaluator, plan), jobs, workers)
+    for number, (job, result) in enumerate(results, start=1):
+        known[job.item.item].update(result.systems, result.failures)
         if progress is not None:
-            progress(len(results), len(items), result.item)
+            progress(len(items) - len(jobs) + number, len(items), job.item.item)
+    models = {system: model_of(system, plan.weights) for system in chosen}
     return EvaluationTable(
         part=part,
         kits=count_kits(item.kit for item in items),
         systems=chosen,
-        models={system: _describe_model(system, plan.weights) for system in _networks(chosen)},
-        measurements=tuple(row for result in results for row in result.measurements),
-        failures=tuple(failure for result in results for failure in result.failures),
+        models={system: str(model) for system, model in models.items() if model.sha256},
+        measurements=tuple(row for item in items for row in _rows(item, chosen, known[item.item])),
+        failures=(
+            *(Failure("", system, message) for system, message in evaluator.broken.items()),
+            *(failure for item in items for failure in known[item.item].failures),
+        ),
+        notices=(*opened.notices(part), *(() if cache is None else cache.notices())),
+        items=tuple(item.item for item in items),
     )
-
-
-def targets_of(system: str) -> tuple[Target, ...]:
-    """The targets that a system is compared with.
-
-    >>> targets_of("waveunet-wet"), targets_of("unity")
-    (('wet',), ('dry', 'wet'))
-    """
-    own = tuple(target for target in TARGETS if system.endswith(f"-{target}"))
-    return own or TARGETS
-
-
-def measure(
-    mixes: Mapping[str, FloatArray], target: FloatArray, rate_hz: int
-) -> dict[str, dict[str, float]]:
-    """All metrics of several mixes against one target.
-
-    Args:
-        mixes: Name -> mix (2, samples).
-        target: What each should be, (2, samples).
-        rate_hz: Sample rate in Hz of all.
-
-    Returns:
-        Name -> metric -> value, metrics as in `drummix.evaluation.table.METRICS`. SDR and loudness
-        are of the mix as it is, all others at the loudness of the target.
-    """
-    louder_db = {name: lufs_difference_db(mix, target, rate_hz) for name, mix in mixes.items()}
-    matched = {name: at_gain(mix, -louder_db[name]) for name, mix in mixes.items()}
-    distances = mr_stft_distances(list(matched.values()), target)
-    target_correlation = left_right_correlation(target)
-    target_bands_db = octave_band_levels_db(target, rate_hz)
-    return {
-        name: {
-            "si_sdr_db": si_sdr_db(mix, target),
-            "mr_stft": distance,
-            "sdr_db": sdr_db(mixes[name], target),
-            "l1_relative": l1_relative(mix, target),
-            "lufs_difference_db": louder_db[name],
-            "crest_difference_db": crest_difference_db(mix, target),
-            "correlation_difference": left_right_correlation(mix) - target_correlation,
-            "octave_balance_db": band_error_db(
-                octave_band_levels_db(mix, rate_hz), target_bands_db
-            ),
-        }
-        for (name, mix), distance in zip(matched.items(), distances, strict=True)
-    }
 
 
 @dataclass(frozen=True)
@@ -157,13 +128,32 @@ class _Plan:
     corpus: Path
     systems: tuple[str, ...]
     weights: Mapping[str, Path]
+    is_as_recorded: bool
+    folder: Path | None
 
 
 @dataclass(frozen=True)
+class _Job:
+    """An item, and the systems that have no result on it yet."""
+
+    item: SessionItem
+    systems: tuple[str, ...]
+
+
 class _ItemResult:
-    item: str
-    measurements: tuple[Measurement, ...]
-    failures: tuple[Failure, ...]
+    """What is known of an item: a result for each system, and what failed."""
+
+    def __init__(
+        self,
+        systems: Mapping[str, StoredResult] | None = None,
+        failures: Sequence[Failure] = (),
+    ) -> None:
+        self.systems: dict[str, StoredResult] = dict(systems or {})
+        self.failures = list(failures)
+
+    def update(self, systems: Mapping[str, StoredResult], failures: Sequence[Failure]) -> None:
+        self.systems.update(systems)
+        self.failures += failures
 
 
 class _Evaluator:
@@ -171,133 +161,136 @@ class _Evaluator:
 
     def __init__(self, plan: _Plan) -> None:
         self.plan = plan
-        self._targets = tuple(
-            target for target in TARGETS if any(target in targets_of(s) for s in plan.systems)
-        )
-        self._mixers = {
-            system: _make_mixer(system, plan.weights) for system in plan.systems if system != STATIC
-        }
-
-    def result(self, item: CorpusItem) -> _ItemResult:
-        """Mix one item with every system, and measure."""
-        try:
-            opened = open_item(self.plan.corpus, item, self._targets)
-        except DrummixError as error:
-            return _ItemResult(item.item, (), (Failure(item.item, "", str(error)),))
-        rows: list[Measurement] = []
-        failures: dict[str, Failure] = {}
-        mixes: dict[str, FloatArray] = {}
-        for target, reference in opened.targets.items():
-            compared = [system for system in self.plan.systems if target in targets_of(system)]
-            for system in compared:
-                if system in failures or (system in mixes and system != STATIC):
-                    continue
-                try:
-                    mixes[system] = self._mix(system, opened, target)
-                except DrummixError as error:
-                    failures[system] = Failure(item.item, system, str(error))
-            made = {system: mixes[system] for system in compared if system not in failures}
+        self.broken: dict[str, str] = {}
+        self._checksums: dict[str, str] = {}
+        self._cache = None if plan.folder is None else ResultCache(plan.folder)
+        self._mixers: dict[str, Mixer] = {}
+        errors = []
+        for system in plan.systems:
             try:
-                measured = measure(made, reference, item.rate_hz)
+                if system != STATIC:
+                    self._mixers[system] = make_system(
+                        system, plan.weights, is_as_recorded=plan.is_as_recorded
+                    )
             except DrummixError as error:
-                failures[""] = Failure(item.item, "", str(error))
-                continue
-            rows += _rows(item, target, measured)
-        return _ItemResult(item.item, tuple(rows), tuple(failures.values()))
+                self.broken[system] = str(error)
+                errors.append(error)
+        if len(errors) == len(plan.systems):
+            raise errors[0]
 
-    def _mix(self, system: str, opened: OpenItem, target: Target) -> FloatArray:
-        if system == STATIC:
-            gains = fit_static_gains(opened.blocks_with(target))
-            stems = opened.session.read()
-            blocks = iter([gains.mix(stems)])
-        else:
-            blocks = self._mixers[system].plan(opened.session).blocks()
+    def key(self, item: SessionItem, system: str) -> ResultKey:
+        """All that the result of a system on an item depends on."""
+        if item.item not in self._checksums:
+            self._checksums[item.item] = item_checksum(self.plan.corpus, item)
+        return ResultKey(
+            item=self._checksums[item.item],
+            system=system,
+            weights=model_of(system, self.plan.weights).sha256,
+            is_as_recorded=self.plan.is_as_recorded,
+            drummix=code_identity(),
+        )
+
+    def missing(self, known: Mapping[str, _ItemResult], item: SessionItem) -> tuple[str, ...]:
+        """The systems that have yet to mix an item."""
+        done = known[item.item].systems
+        return tuple(s for s in self.plan.systems if s not in done and s not in self.broken)
+
+    def result(self, job: _Job) -> _ItemResult:
+        """Mix one item with the systems that are missing, measure, and keep what was made."""
+        item, found = job.item, _ItemResult()
+        targets = tuple(t for t in TARGETS if any(t in targets_of(s) for s in job.systems))
+        try:
+            opened = open_item(self.plan.corpus, item, targets)
+            mixes = self._mixes(opened, job.systems, found.failures)
+            values = _measured(opened, mixes)
+            for system in mixes:
+                gains_db = self._kept(item, opened, system, mixes[system])
+                result = StoredResult(values[system], gains_db)
+                found.systems[system] = result
+                if self._cache is not None:
+                    self._cache.write(item.item, self.key(item, system), result)
+        except DrummixError as error:
+            return _ItemResult({}, [*found.failures, Failure(item.item, "", str(error))])
+        return found
+
+    def _mixes(
+        self, opened: OpenItem, systems: Sequence[str], failures: list[Failure]
+    ) -> dict[str, dict[Target, FloatArray]]:
+        """System -> target -> mix; what fails is added to `failures`."""
+        mixes: dict[str, dict[Target, FloatArray]] = {}
+        for system in systems:
+            try:
+                targets = targets_of(system)
+                if system == STATIC:
+                    mixes[system] = {target: _static_mix(opened, target) for target in targets}
+                else:
+                    mixes[system] = dict.fromkeys(targets, self._mix(system, opened))
+            # A system may be anybody's, and its bugs are its own: the others go on.
+            except Exception as error:
+                said = str(error) if isinstance(error, DrummixError) else repr(error)
+                failures.append(Failure(opened.item.item, system, said))
+        return mixes
+
+    def _mix(self, system: str, opened: OpenItem) -> FloatArray:
+        blocks = self._mixers[system].plan(opened.session).blocks()
         mix = np.concatenate(list(blocks), axis=1)
         if not np.isfinite(mix).all():
             raise WeightsError("its mix holds samples that are not numbers; get its model again")
         return mix
 
+    def _kept(
+        self, item: SessionItem, opened: OpenItem, system: str, mixes: Mapping[Target, FloatArray]
+    ) -> dict[str, float]:
+        """Keep the mixes of a system, and the targets beside them; file name -> gain in dB."""
+        if self._cache is None:
+            return {}
+        folder = self._cache.mixes_folder(item.item)
+        for target, reference in opened.targets.items():
+            keep_mix(folder / f"reference-{target}.flac", reference, item.rate_hz)
+        named = {f"{mix_name(system, target)}.flac": mix for target, mix in mixes.items()}
+        return {name: keep_mix(folder / name, mix, item.rate_hz) for name, mix in named.items()}
 
-def _rows(
-    item: CorpusItem, target: Target, measured: Mapping[str, Mapping[str, float]]
-) -> list[Measurement]:
+
+def _kept_results(
+    plan: _Plan, evaluator: _Evaluator, items: Sequence[SessionItem]
+) -> tuple[dict[str, _ItemResult], ResultCache | None]:
+    """Item -> what an earlier run kept of it, and where that was read."""
+    known = {item.item: _ItemResult() for item in items}
+    if plan.folder is None:
+        return known, None
+    cache = ResultCache(plan.folder)
+    remove_leftovers(plan.folder)
+    for item in items:
+        for system in evaluator.missing(known, item):
+            stored = cache.read(item.item, evaluator.key(item, system))
+            if stored is not None:
+                known[item.item].systems[system] = stored
+    return known, cache
+
+
+def _static_mix(opened: OpenItem, target: Target) -> FloatArray:
+    return fit_static_gains(opened.blocks_with(target)).mix(opened.session.read())
+
+
+def _measured(
+    opened: OpenItem, mixes: Mapping[str, Mapping[Target, FloatArray]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """System -> target -> metric -> value."""
+    values: dict[str, dict[str, dict[str, float]]] = {system: {} for system in mixes}
+    for target, reference in opened.targets.items():
+        of_target = {s: by_target[target] for s, by_target in mixes.items() if target in by_target}
+        for system, measured in measure(of_target, reference, opened.item.rate_hz).items():
+            values[system][target] = measured
+    return values
+
+
+def _rows(item: SessionItem, systems: Sequence[str], found: _ItemResult) -> list[Measurement]:
     label = partial(Measurement, item.item, item.kit, item.style)
     return [
-        label(system, target, metric.name, values[metric.name])
-        for system, values in measured.items()
+        label(system, target, metric.name, of_target[metric.name])
+        for target in TARGETS
+        for system in systems
+        if system in found.systems
+        and (of_target := found.systems[system].values.get(target)) is not None
         for metric in METRICS
     ]
-
-
-def _results(
-    evaluator: _Evaluator, items: Sequence[CorpusItem], workers: int
-) -> Iterator[_ItemResult]:
-    if workers == 1 or len(items) == 1:
-        yield from map(evaluator.result, items)
-        return
-    with ProcessPoolExecutor(
-        min(workers, len(items)), initializer=_start_worker, initargs=(evaluator.plan,)
-    ) as pool:
-        try:
-            yield from pool.map(_result_in_worker, items)
-        except BrokenProcessPool:
-            raise SettingError(
-                "a process of the evaluation was ended from outside (out of memory?); "
-                "give fewer workers"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-_worker: _Evaluator | None = None
-
-
-def _start_worker(plan: _Plan) -> None:
-    global _worker
-    processes.start()
-    _worker = _Evaluator(plan)
-
-
-def _result_in_worker(item: CorpusItem) -> _ItemResult:
-    assert _worker is not None
-    return _worker.result(item)
-
-
-def _networks(systems: Sequence[str]) -> list[str]:
-    return [system for system in systems if system in NETWORKS.values()]
-
-
-def _make_mixer(system: str, weights: Mapping[str, Path]) -> Mixer:
-    is_network = system in NETWORKS.values()
-    return make_mixer(system, weights=weights.get(system), is_as_recorded=is_network)[0]
-
-
-def _describe_model(system: str, weights: Mapping[str, Path]) -> str:
-    model = load_model(weights.get(system, system))
-    return f"{model.name}, sha256 {model.sha256[:16]}"
-
-
-def _checked_systems(systems: Sequence[str]) -> tuple[str, ...]:
-    known = (*DESCRIPTIONS, STATIC)
-    for system in systems:
-        if system not in known:
-            raise SettingError(f"there is no system {system!r}; use {', '.join(known)}")
-    if not systems:
-        raise SettingError(f"no system to evaluate; name some of {', '.join(known)}")
-    return tuple(dict.fromkeys(systems))
-
-
-def _weights_by_system(weights: Sequence[Path | str], systems: Sequence[str]) -> dict[str, Path]:
-    by_system: dict[str, Path] = {}
-    for folder in map(Path, weights):
-        target: Target = read_card(folder)["target"]
-        system = NETWORKS[target]
-        if system not in systems:
-            raise SettingError(f"{folder} was trained for {target} mixes; add --systems {system}")
-        if system in by_system:
-            raise SettingError(
-                f"{folder} and {by_system[system]} are both for {system}; give one a run"
-            )
-        by_system[system] = folder
-    return by_system

@@ -52,7 +52,8 @@ OCTAVE_CENTRES_HZ = tuple(1000.0 * 2.0**octave for octave in range(-5, 5))
 BALANCE_FLOOR_DB = -80.0
 """A band at or below this level, relative to all bands, counts as empty."""
 
-_BALANCE_FRAME = 16_384
+BALANCE_FRAME = 16_384
+"""Samples of a frame in which octave bands are measured."""
 
 
 def mr_stft_distance(estimate: ArrayLike, target: ArrayLike) -> float:
@@ -166,22 +167,40 @@ def octave_band_levels_db(samples: ArrayLike, rate_hz: int) -> NDArray[np.float6
     frequencies_hz, density = signal.welch(
         checked,
         checked_rate(rate_hz),
-        nperseg=min(_BALANCE_FRAME, checked.shape[1]),
+        nperseg=min(BALANCE_FRAME, checked.shape[1]),
         detrend=False,
     )
+    power = octave_band_sums(frequencies_hz, np.sum(density, axis=0, dtype=np.float64), rate_hz)
+    total = float(np.sum(power))
+    if total <= 0.0:
+        return np.full(len(OCTAVE_CENTRES_HZ), math.nan)
+    floor = 10.0 ** (BALANCE_FLOOR_DB / 10.0)
+    return np.asarray(10.0 * np.log10(np.maximum(power / total, floor)))
+
+
+def octave_band_sums(
+    frequencies_hz: NDArray[np.float64], density: NDArray[np.floating], rate_hz: int
+) -> NDArray[np.float64]:
+    """Sums of a spectral density over the octaves of `OCTAVE_CENTRES_HZ`.
+
+    Args:
+        frequencies_hz: Centre of every bin, (bins,).
+        density: Values (..., bins), of one sign or of any.
+        rate_hz: Sample rate in Hz.
+
+    Returns:
+        (..., bands), without the width of a bin as a factor.
+    """
     step_hz = float(frequencies_hz[1]) if frequencies_hz.size > 1 else float(rate_hz)
     # A bin's power is spread evenly over its width, so that a band may begin inside a bin.
     edges_hz = np.append(frequencies_hz - step_hz / 2.0, frequencies_hz[-1] + step_hz / 2.0)
-    running = np.append(0.0, np.cumsum(np.sum(density, axis=0, dtype=np.float64)))
-    centres_hz = np.array(OCTAVE_CENTRES_HZ)
-    power = np.interp(centres_hz * math.sqrt(2.0), edges_hz, running) - np.interp(
-        centres_hz / math.sqrt(2.0), edges_hz, running
-    )
-    total = float(np.sum(power))
-    if total <= 0.0:
-        return np.full(centres_hz.size, math.nan)
-    floor = 10.0 ** (BALANCE_FLOOR_DB / 10.0)
-    return np.asarray(10.0 * np.log10(np.maximum(power / total, floor)))
+    rows = np.atleast_2d(np.asarray(density, dtype=np.float64))
+    running = np.pad(np.cumsum(rows, axis=-1), ((0, 0), (1, 0)))
+    low_hz = np.array(OCTAVE_CENTRES_HZ) / math.sqrt(2.0)
+    sums = [
+        np.interp(2.0 * low_hz, edges_hz, row) - np.interp(low_hz, edges_hz, row) for row in running
+    ]
+    return np.array(sums).reshape(*np.shape(density)[:-1], low_hz.size)
 
 
 def octave_balance_error_db(estimate: ArrayLike, target: ArrayLike, rate_hz: int) -> float:

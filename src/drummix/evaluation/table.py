@@ -16,36 +16,10 @@ from typing import Any
 import numpy as np
 
 from drummix.corpus.manifest import TARGETS, Target
+from drummix.evaluation.measuring import METRICS
 
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is printed.
-
-    Args:
-        name: Its name in the table.
-        label: Its heading.
-        digits: Decimals in print.
-    """
-
-    name: str
-    label: str
-    digits: int
-
-
-METRICS: tuple[Metric, ...] = (
-    Metric("si_sdr_db", "SI-SDR (dB)", 1),
-    Metric("mr_stft", "MR-STFT", 2),
-    Metric("sdr_db", "SDR (dB)", 1),
-    Metric("l1_relative", "L1, relative", 3),
-    Metric("lufs_difference_db", "loudness (LU)", 1),
-    Metric("crest_difference_db", "crest (dB)", 1),
-    Metric("correlation_difference", "L/R correlation", 3),
-    Metric("octave_balance_db", "octave balance (dB)", 1),
-)
-"""What `drummix.evaluation.running` measures; the first two lead the printed tables."""
-
-LEADING = METRICS[:2]
+LEADING = tuple(metric for metric in METRICS if metric.is_leading)
+OTHERS = tuple(metric for metric in METRICS if metric.is_printed and not metric.is_leading)
 
 
 @dataclass(frozen=True)
@@ -76,7 +50,7 @@ class Failure:
     """An item, or a system on an item, that could not be evaluated.
 
     Args:
-        item: Name of the item.
+        item: Name of the item; empty where a system cannot work at all.
         system: The system that failed; empty where the item itself is broken.
         message: What is wrong, one line.
     """
@@ -86,7 +60,7 @@ class Failure:
     message: str
 
     def __str__(self) -> str:
-        where = f"{self.item}, {self.system}" if self.system else self.item
+        where = ", ".join(part for part in (self.item, self.system) if part)
         return f"{where}: {self.message}"
 
 
@@ -182,6 +156,8 @@ class EvaluationTable:
         models: System -> name and checksum of its weights, for those that have any.
         measurements: Every number, items in order of evaluation.
         failures: What could not be evaluated.
+        notices: What a person should know about the run.
+        items: The items that were tried, in order.
     """
 
     part: str
@@ -190,6 +166,8 @@ class EvaluationTable:
     models: Mapping[str, str]
     measurements: tuple[Measurement, ...]
     failures: tuple[Failure, ...]
+    notices: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
 
     @property
     def n_items(self) -> int:
@@ -266,7 +244,7 @@ class EvaluationTable:
             cells = [target, system, str(found[LEADING[0].name].n)]
             for metric in LEADING:
                 spread, digits = found[metric.name], metric.digits
-                cells.append(_number(spread.median, digits))
+                cells.append(print_number(spread.median, digits))
                 cells.append(_range(spread.q1, spread.q3, digits))
                 cells.append(_range(spread.low, spread.high, digits))
             rows.append(tuple(cells))
@@ -287,18 +265,17 @@ class EvaluationTable:
                 found = by_kit[kit].get((target, system), {})
                 for metric in LEADING:
                     spread = found.get(metric.name, Spread.of([]))
-                    cells.append(_number(spread.median, metric.digits))
+                    cells.append(print_number(spread.median, metric.digits))
             rows.append(tuple(cells))
         return Grid("By kit, medians.", tuple(heading), tuple(rows))
 
     def _other_grid(self) -> Grid:
-        others = METRICS[len(LEADING) :]
         rows = tuple(
-            (target, system, *(_number(found[m.name].median, m.digits) for m in others))
+            (target, system, *(print_number(found[m.name].median, m.digits) for m in OTHERS))
             for (target, system), found in _by_row(self.summary()).items()
         )
         title = "Other metrics, medians; loudness, crest and L/R correlation are mix minus target."
-        return Grid(title, ("target", "system", *(m.label for m in others)), rows)
+        return Grid(title, ("target", "system", *(m.label for m in OTHERS)), rows)
 
 
 def count_kits(kits: Iterable[str]) -> dict[str, int]:
@@ -318,7 +295,12 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
 
 
-def _number(value: float, digits: int) -> str:
+def print_number(value: float, digits: int) -> str:
+    """A value with so many decimals; a dash for NaN.
+
+    >>> print_number(-0.01, 1), print_number(math.nan, 2)
+    ('0.0', '-')
+    """
     if math.isnan(value):
         return "-"
     # Adding zero turns a rounded -0.0 into 0.0.
@@ -326,7 +308,9 @@ def _number(value: float, digits: int) -> str:
 
 
 def _range(low: float, high: float, digits: int) -> str:
-    return "-" if math.isnan(low) else f"{_number(low, digits)} to {_number(high, digits)}"
+    return (
+        "-" if math.isnan(low) else f"{print_number(low, digits)} to {print_number(high, digits)}"
+    )
 
 
 def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:

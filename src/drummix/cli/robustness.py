@@ -1,0 +1,90 @@
+"""`drummix robustness`: what disturbed stems do to systems."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from drummix.cli.output import AsJson, print_json, say, shown_progress
+
+SEED = 0
+"""Of the noise: the same command gives the same figures."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the main program."""
+    app.command("robustness")(robustness_command)
+
+
+def robustness_command(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus, with targets.")],
+    part: Annotated[str, typer.Option(help="The part to mix: train, validation or test.")] = "test",
+    systems: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Systems of `drummix systems`, and `static`: the best static gains of the "
+            "undisturbed stems; waveunet-dry,waveunet-wet,static,unity,anchor if not given.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Mix N items only, shuffled, the kits taking turns."),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="A model in place of the shipped one of its system. Repeatable."
+        ),
+    ] = None,
+    every_stem: Annotated[
+        bool,
+        typer.Option("--every-stem", help="Hit every microphone of every item, not one in turn."),
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Processes that work at the same time.")] = 1,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write down every mix.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the study into this PNG.")
+    ] = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Disturb the stems of a corpus in every way and print how each system copes."""
+    if as_json and as_markdown:
+        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    from drummix.audio import atomic_path
+    from drummix.evaluation import DEFAULT_SYSTEMS
+    from drummix.evaluation.robustness import measure_robustness
+
+    names = None if systems is None else [name.strip() for name in systems.split(",")]
+    with ExitStack() as stack:
+        # Claimed before the work, which may take long, and not after it.
+        csv_file = None if csv is None else stack.enter_context(atomic_path(csv))
+        plot_file = None if plot is None else stack.enter_context(atomic_path(plot))
+        progress = stack.enter_context(shown_progress())
+        table = measure_robustness(
+            corpus, rng=np.random.default_rng(SEED), part=part,
+            systems=DEFAULT_SYSTEMS if names is None else names, weights=weights or (),
+            limit=limit, is_every_stem=every_stem, workers=workers,
+            progress=lambda n_done, n_all, _: progress("disturbing", n_done, n_all),
+        )  # fmt: skip
+        if csv_file is not None:
+            csv_file.write_text(table.to_csv(), encoding="utf-8")
+        if plot_file is not None:
+            table.draw(plot_file)
+    if as_json:
+        print_json(table.to_mapping())
+    else:
+        typer.echo(table.to_markdown() if as_markdown else table.to_text())
+    for failure in table.failures:
+        say(f"drummix: {failure}")
+    if table.failures:
+        raise typer.Exit(1)

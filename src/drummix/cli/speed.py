@@ -1,0 +1,64 @@
+"""`drummix speed`: how fast systems mix, and in how much memory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from drummix.cli.output import AsJson, print_json, say, shown_progress
+
+SEED = 0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the main program."""
+    app.command("speed")(speed_command)
+
+
+def speed_command(
+    systems: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Systems of `drummix systems`; waveunet-dry,waveunet-wet,unity,anchor if not "
+            "given.",
+        ),
+    ] = None,
+    lengths: Annotated[
+        str, typer.Option(metavar="S,S,...", help="Lengths of the sessions in seconds.")
+    ] = "10,60,300",
+    repeats: Annotated[int, typer.Option(help="Runs of each; the fastest counts.")] = 3,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table as Markdown.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Mix made-up sessions of several lengths and print time and memory of each system."""
+    if as_json and as_markdown:
+        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    from drummix.evaluation.provenance import provenance
+    from drummix.evaluation.speed import DEFAULT_SYSTEMS, measure_speed
+
+    try:
+        lengths_s = [float(length) for length in lengths.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{lengths!r} is no list of seconds; give for example 10,60", param_hint="--lengths"
+        ) from None
+    names = DEFAULT_SYSTEMS if systems is None else [name.strip() for name in systems.split(",")]
+    with shown_progress() as progress:
+        table = measure_speed(
+            rng=np.random.default_rng(SEED), systems=names, lengths_s=lengths_s, repeats=repeats,
+            progress=lambda n_done, n_all, _: progress("timing", n_done, n_all),
+        )  # fmt: skip
+    if as_json:
+        print_json({**table.to_mapping(), "source": provenance().to_mapping()})
+    else:
+        typer.echo(table.grid().to_markdown() if as_markdown else table.grid().to_text())
+        say(f"({provenance()})")
+    for failure in table.failures:
+        say(f"drummix: {failure}")
+    if table.failures:
+        raise typer.Exit(1)

@@ -1,0 +1,182 @@
+"""The systems that can be evaluated: those of the registry, and the best static gains.
+
+In: names and folders of models. Out: mixers that are ready, and what identifies each system, so
+that a result of other weights is never taken for one of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drummix.corpus.manifest import TARGETS, Target
+from drummix.errors import SettingError, WeightsError
+from drummix.mixers.base import Mixer
+from drummix.mixers.registry import DESCRIPTIONS, make_mixer
+from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, read_card
+
+STATIC = "static"
+"""The best static gains, fitted to the very item: not a system, but a mark to measure them by."""
+
+DEFAULT_SYSTEMS = ("waveunet-dry", "waveunet-wet", STATIC, "unity", "anchor")
+
+
+@dataclass(frozen=True)
+class SystemModel:
+    """The weights behind a system.
+
+    Args:
+        name: Name on their card; empty for a system without weights.
+        sha256: Their checksum; empty for a system without weights.
+    """
+
+    name: str = ""
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}, sha256 {self.sha256[:16]}"
+
+
+def targets_of(system: str) -> tuple[Target, ...]:
+    """The targets that a system is compared with.
+
+    >>> targets_of("waveunet-wet"), targets_of("unity")
+    (('wet',), ('dry', 'wet'))
+    """
+    own = tuple(target for target in TARGETS if system.endswith(f"-{target}"))
+    return own or TARGETS
+
+
+def mix_name(system: str, target: Target) -> str:
+    """What a system's mix is called: one mix serves both targets, but for the fitted gains.
+
+    >>> mix_name("unity", "dry"), mix_name("static", "dry")
+    ('unity', 'static-dry')
+    """
+    return f"{system}-{target}" if system == STATIC else system
+
+
+def checked_systems(systems: Sequence[str]) -> tuple[str, ...]:
+    """Names without repetition.
+
+    Raises:
+        SettingError: If there is none, or one is unknown.
+    """
+    known = (*DESCRIPTIONS, STATIC)
+    for system in systems:
+        if system not in known:
+            raise SettingError(f"there is no system {system!r}; use {', '.join(known)}")
+    if not systems:
+        raise SettingError(f"no system to evaluate; name some of {', '.join(known)}")
+    return tuple(dict.fromkeys(systems))
+
+
+def weights_by_system(weights: Sequence[Path | str], systems: Sequence[str]) -> dict[str, Path]:
+    """Folders of models by the system that each names on its card.
+
+    Raises:
+        SettingError: If a model is for a system that is not evaluated, or two are for one.
+        WeightsError: If a folder holds no model.
+    """
+    by_system: dict[str, Path] = {}
+    for folder in map(Path, weights):
+        owners = _systems_of(folder)
+        found = [system for system in systems if system in owners]
+        if not found:
+            raise SettingError(
+                f"{folder} is a model of {', '.join(owners)}; add --systems {owners[0]}"
+            )
+        for system in found:
+            if system in by_system:
+                raise SettingError(
+                    f"{folder} and {by_system[system]} are both for {system}; give one a run"
+                )
+            by_system[system] = folder
+    return by_system
+
+
+def _systems_of(folder: Path) -> tuple[str, ...]:
+    """The systems that a model is for: the one on its card, or all that share its kind."""
+    card = _card_of(folder)
+    if not card or "system" in card:
+        # Whose reader also says what is wrong with a folder that holds no model.
+        return (str(read_card(folder)["system"]),)
+    kind = str(card.get("kind", card.get("name", "")))
+    shared = tuple(system for system in DESCRIPTIONS if kind and system.startswith(f"{kind}-"))
+    if not shared:
+        raise WeightsError(f"{folder / CARD_NAME} names no system; expected a model of one")
+    return shared
+
+
+def model_of(system: str, weights: Mapping[str, Path]) -> SystemModel:
+    """What identifies the weights of a system, whatever kind of model it is.
+
+    Args:
+        system: Its name.
+        weights: System -> folder of a model in place of the shipped one.
+
+    Returns:
+        Name and checksum as on the model's card, or a checksum over the folder's files where
+        the card gives none.
+    """
+    folder = weights.get(system) or _shipped_folder(system)
+    if folder is None or not (folder / CARD_NAME).is_file():
+        return SystemModel()
+    card = _card_of(folder)
+    sha256 = str(card.get("sha256", "")) or _folder_sha256(folder)
+    return SystemModel(str(card.get("name", folder.name)), sha256)
+
+
+def _shipped_folder(system: str) -> Path | None:
+    """Where the shipped model of a system lies: several may share one, as forest-dry and -wet."""
+    folders = [folder for folder in SHIPPED_FOLDER.glob("*") if folder.is_dir()]
+    owners = [f for f in folders if system == f.name or system.startswith(f"{f.name}-")]
+    return max(owners, key=lambda folder: len(folder.name), default=None)
+
+
+def _card_of(folder: Path) -> dict[str, Any]:
+    """The card of any kind of model; empty where there is none that can be read."""
+    try:
+        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
+def make_system(system: str, weights: Mapping[str, Path], *, is_as_recorded: bool = False) -> Mixer:
+    """The mixer of a system of the registry.
+
+    Args:
+        system: Its name; not ``static``.
+        weights: System -> folder of a model in place of the shipped one.
+        is_as_recorded: Leave the stems' levels alone, where the system would set them.
+
+    Raises:
+        DrummixError: If something that it needs is missing or damaged.
+    """
+    if is_as_recorded and sets_levels(system):
+        return make_mixer(system, weights=weights.get(system), is_as_recorded=True)[0]
+    return make_mixer(system, weights=weights.get(system))[0]
+
+
+def sets_levels(system: str) -> bool:
+    """Whether a system sets the stems' levels first, so that leaving them alone means something."""
+    if system == STATIC:
+        return False
+    try:
+        make_mixer(system, is_as_recorded=True)
+    except SettingError:
+        return False
+    return True
+
+
+def _folder_sha256(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
