@@ -49,8 +49,8 @@ WAET = """<?xml version="1.0" encoding="utf-8"?>
   </page>
 </waetresult>
 """
-MUSHRA = """session_test_id,email,age,session_uuid,trial_id,rating_stimulus,rating_score,rating_time,\
-rating_comment
+MUSHRA = """session_test_id,email,age,session_uuid,trial_id,rating_stimulus,rating_score,\
+rating_time,rating_comment
 drums,a@b.c,31,u-1,loop-1,reference,90,65210,
 drums,a@b.c,31,u-1,loop-1,anchor35,12,65210,"dull, far"
 drums,a@b.c,31,u-1,loop-1,C1,71,65210,

@@ -342,7 +342,8 @@ def test_with_gaps_and_repeats_the_mixed_model_is_statsmodels() -> None:
         "statsmodels.regression.mixed_linear_model", reason="an optional part"
     )
     systems = (SimulatedSystem("a", 40), SimulatedSystem("b", 50), SimulatedSystem("c", 55))
-    whole = Scores.of(simulate_ratings(Simulation(systems, 8, 5, 3), rng()))
+    effects = Effects(10.0, 8.0, 10.0, 8.0, 8.0, 6.0, 0.0)
+    whole = Scores.of(simulate_ratings(Simulation(systems, 8, 5, 3, effects), rng(1)))
     kept = np.flatnonzero(rng(9).random(whole.score.size) > 0.15)
     names = ("listener", "item", "system", "repeat", "score")
     scores = Scores(**{**vars(whole), **{name: getattr(whole, name)[kept] for name in names}})

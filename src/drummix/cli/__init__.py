@@ -25,6 +25,7 @@ from drummix.cli import (
     forest,
     inspect,
     listen,
+    listen_results,
     match,
     mix,
     robustness,
@@ -102,6 +103,7 @@ compare.register(app)
 robustness.register(app)
 speed.register(app)
 listen.register(app)
+listen_results.register(app)
 
 
 def main() -> None:

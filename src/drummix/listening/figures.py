@@ -51,7 +51,7 @@ def rendered(figure: Figure, format: Literal["svg", "png", "pdf"]) -> bytes:
     target = io.BytesIO()
     stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[format]
     with matplotlib.rc_context({"svg.hashsalt": "drummix", "svg.fonttype": "path"}):
-        figure.savefig(target, format=format, dpi=200, metadata=stamp)
+        figure.savefig(target, format=format, dpi=150, metadata=stamp)
     return target.getvalue()
 
 

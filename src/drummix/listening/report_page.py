@@ -74,8 +74,7 @@ h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top:
 .summary { background: #eef3f8; border-left: .3rem solid #4c6a92; padding: .8rem 1rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; caption-side: bottom; color: #545c68; padding-top: .4rem;
-  min-width: 16rem; }
+.note { color: #545c68; font-size: .86rem; margin-top: -.5rem; }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid #e4e6ea; }
 td.long { white-space: normal; min-width: 14rem; text-align: left; }
@@ -133,12 +132,13 @@ def _block_html(block: str | Table | Picture, figures: Mapping[str, str]) -> str
     if isinstance(block, Picture):
         picture = _inline_svg(figures[block.name], block.caption, block.name)
         return f"<figure>{picture}<figcaption>{_escaped(block.caption)}</figcaption></figure>"
-    caption = f"<caption>{_escaped(block.caption)}</caption>" if block.caption else ""
+    # Outside of what scrolls: a note as wide as its table would run off a phone.
+    note = f'\n<p class="note">{_escaped(block.caption)}</p>' if block.caption else ""
     heading = "".join(f'<th scope="col">{_escaped(cell)}</th>' for cell in block.heading)
     rows = "".join(f"<tr>{''.join(_cell_html(cell) for cell in row)}</tr>\n" for row in block.rows)
     return (
-        f'<div class="scroll" tabindex="0"><table>{caption}<thead><tr>{heading}</tr></thead>'
-        f"<tbody>\n{rows}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{heading}</tr></thead>'
+        f"<tbody>\n{rows}</tbody></table></div>{note}"
     )
 
 

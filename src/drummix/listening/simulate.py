@@ -152,7 +152,7 @@ def simulate_scores(
     n_items: int,
     n_times: int = 1,
 ) -> FloatArray:
-    """Scores without names.
+    """Scores of one study, without names.
 
     Args:
         means: Mean score of each system.
@@ -165,15 +165,38 @@ def simulate_scores(
     Returns:
         Scores (times, listeners, items, systems), 0 to 100 in steps of 0.1.
     """
-    shape = (n_listeners, n_items, means.size)
-    person = rng.normal(0.0, effects.listener_sd, (n_listeners, 1, 1))
-    item = rng.normal(0.0, effects.item_sd, (1, n_items, 1))
-    taste = rng.normal(0.0, effects.taste_sd, (n_listeners, 1, means.size))
-    luck = rng.normal(0.0, effects.item_system_sd, (1, n_items, means.size))
-    stretch = np.exp(rng.normal(0.0, effects.scale_use_sd, (n_listeners, 1, 1)))
-    page = rng.normal(0.0, effects.page_sd, (n_times, n_listeners, n_items, 1))
-    rest = rng.normal(0.0, effects.rest_sd, (n_times, *shape))
-    meant = means + person + item + taste + luck + page + rest
+    shape = (1, n_times, n_listeners, n_items)
+    scores: FloatArray = simulate_studies(means, effects, rng, shape=shape)[0]
+    return scores
+
+
+def simulate_studies(
+    means: FloatArray, effects: Effects, rng: np.random.Generator, *, shape: tuple[int, ...]
+) -> FloatArray:
+    """Scores of many studies, each with listeners and items of its own.
+
+    Args:
+        means: Mean score of each system.
+        effects: What moves a score.
+        rng: Draws everything.
+        shape: Number of studies, times, listeners and items.
+
+    Returns:
+        Scores (studies, times, listeners, items, systems), 0 to 100 in steps of 0.1.
+    """
+    n_studies, n_times, n_listeners, n_items = shape
+    n = means.size
+
+    def drawn(sd: float, *of: int) -> FloatArray:
+        return rng.normal(0.0, sd, (n_studies, *of))
+
+    meant = means + drawn(effects.rest_sd, n_times, n_listeners, n_items, n)
+    meant += drawn(effects.listener_sd, 1, n_listeners, 1, 1)
+    meant += drawn(effects.item_sd, 1, 1, n_items, 1)
+    meant += drawn(effects.taste_sd, 1, n_listeners, 1, n)
+    meant += drawn(effects.item_system_sd, 1, 1, n_items, n)
+    meant += drawn(effects.page_sd, n_times, n_listeners, n_items, 1)
+    stretch = np.exp(drawn(effects.scale_use_sd, 1, n_listeners, 1, 1))
     scores: FloatArray = np.clip(MIDDLE + stretch * (meant - MIDDLE), 0.0, 100.0).round(1)
     return scores
 
@@ -207,7 +230,6 @@ def _session(
     repeated = rng.permutation(simulation.n_items)[: simulation.n_repeated]
     pages += [(1, int(item)) for item in repeated]
     for position, (repeat, item) in enumerate(pages, start=1):
-        page_s = 0.0
         heard_s = rng.gamma(4.0, 5.0, len(simulation.systems)).round(1)
         page_s = round(float(heard_s.sum()) + 10.0, 1)
         for slot, system in enumerate(rng.permutation(len(simulation.systems)), start=1):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from drummix.listening.simulate import Effects, simulate_scores
+from drummix.listening.simulate import Effects, simulate_studies
 from drummix.listening.statistics.scores import FloatArray
 
 N_STUDIES = 1_000
@@ -117,12 +117,10 @@ def _differences(
 ) -> FloatArray:
     """Mean difference of each (study, listener)."""
     means = np.array([50.0 - difference / 2, 50.0 + difference / 2])
-    studies = [
-        simulate_scores(means, effects, rng, n_listeners=n_listeners, n_items=n_items)[0]
-        for _ in range(n_studies)
-    ]
-    by_item = np.stack(studies)
-    return (by_item[..., 1] - by_item[..., 0]).mean(axis=2)
+    shape = (n_studies, 1, n_listeners, n_items)
+    by_item = simulate_studies(means, effects, rng, shape=shape)[:, 0]
+    differences: FloatArray = (by_item[..., 1] - by_item[..., 0]).mean(axis=2)
+    return differences
 
 
 def _t(drawn: FloatArray, null: float) -> FloatArray:
