@@ -436,3 +436,15 @@ def test_training_takes_enst_with_the_missing_tom_silent(whole: Path) -> None:
         np.testing.assert_allclose(
             mix, normalised[:, 3_000 : 3_000 + source.output_frames], atol=1e-6
         )
+
+
+def test_evaluation_takes_a_split_of_enst(whole: Path, tmp_path: Path) -> None:
+    from drummix.evaluation import evaluate
+
+    split = leave_kit_out(open_enst(whole).items, "drummer_1")
+    path = write_split(tmp_path / "one.json", split, corpus=whole)
+    table = evaluate(path, systems=["static", "unity"])
+    assert table.kits == {"drummer_1": 4}
+    assert table.failures == ()
+    found = {(row.item, row.system, row.target) for row in table.measurements}
+    assert len(found) == 4 * 2 * 2
