@@ -196,6 +196,16 @@ def test_a_study_that_screening_empties_still_gives_the_published_tables() -> No
     assert len(found.published.pairs) == 3
 
 
+def test_a_margin_given_as_an_option_is_not_called_declared_beforehand() -> None:
+    declared = Declared().with_options(margin=5.0, alpha=None)
+    page = to_markdown(report_of(analyse(rated(3), declared, rng())), {"listeners": "", **_FILES})
+    assert "may have been chosen after the ratings were seen" in page
+    assert "Declared beforehand" not in page
+
+
+_FILES = dict.fromkeys(("violins", "differences", "repeats", "power"), "x.png")
+
+
 def test_nothing_to_analyse_is_refused() -> None:
     rows = [replace(row, state="open") for row in rated()]
     with pytest.raises(SettingError, match="nothing to analyse yet"):

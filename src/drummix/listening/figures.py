@@ -175,7 +175,7 @@ def _power(power: Power) -> Figure:
     axis.set_ylim(0.0, 1.02)
     axis.set_xlabel("listeners", fontsize=9)
     axis.set_ylabel("power", fontsize=9)
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, framealpha=1.0, edgecolor="none")
     return figure
 
 

@@ -115,7 +115,12 @@ def report_of(analysis: Analysis) -> Report:
 
 def _heard(analysis: Analysis) -> Section:
     declared = analysis.declared
-    if declared.source:
+    if "options" in declared.source:
+        source = (
+            f"Rules, margin and level come from: {declared.source}. What is given as an option may "
+            "have been chosen after the ratings were seen; only what was declared before counts."
+        )
+    elif declared.source:
         source = f"Declared beforehand in: {declared.source}."
     else:
         source = (
@@ -127,7 +132,7 @@ def _heard(analysis: Analysis) -> Section:
         blocks.append(rule_table(analysis))
     if analysis.notes:
         blocks.append("What could not be done, or must be known:")
-        blocks += [f"{note}." for note in analysis.notes]
+        blocks += [f"{note[0].upper()}{note[1:]}." for note in analysis.notes]
     return Section("Who and what was heard", tuple(blocks))
 
 
