@@ -181,7 +181,7 @@ def test_unknown_kind_kit_or_disturbance_is_one_line(
     result = run("render", *of(sources, "--out", tmp_path / "c", *options))
     assert (result.exit_code, result.stdout) == (1, "")
     assert problem in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert len(said(result.stderr)) == 1
     assert not (tmp_path / "c").exists()
 
 
@@ -200,7 +200,7 @@ def test_unknown_notes_are_a_note_on_stderr(sources: Path, tmp_path: Path) -> No
         *("--parts", "test", "--out", tmp_path / "c"),
     )
     assert result.exit_code == 0
-    [note, summary] = result.stderr.splitlines()
+    [note, summary] = said(result.stderr)
     assert note == "note: kit: no instrument for note 54; its strokes are left out"
     assert summary.startswith("2 items")
 
@@ -225,7 +225,7 @@ def test_wrong_input_is_one_line_and_makes_no_folder(
     result = run("render", *of(sources, "--out", tmp_path / "c", *arguments))
     assert result.exit_code == 1
     assert result.stdout == ""
-    [line] = result.stderr.splitlines()
+    [line] = said(result.stderr)
     assert line.startswith("drummix: ")
     assert problem in line
     assert not (tmp_path / "c").exists()
@@ -276,7 +276,7 @@ def test_stop_says_how_far_it_came_and_the_same_command_goes_on(
     stopped = run(*command)
     assert stopped.exit_code == status
     assert stopped.stdout == ""
-    first, last = stopped.stderr.splitlines()
+    first, last = said(stopped.stderr)
     assert first == "2 of 5 items are complete; the same command goes on from there"
     assert last_line in last
     assert not list((tmp_path / "c").rglob("*.partial*"))

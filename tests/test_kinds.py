@@ -76,21 +76,24 @@ def test_each_performance_of_a_series_starts_a_beat_after_the_one_before() -> No
     assert row[1].rings_s == 0.1
 
 
-def test_single_strokes_go_from_soft_to_hard_with_room_to_ring() -> None:
-    kick, crash = single_strokes("train", {"Kick": 36, "Crash": 49})
-    assert (kick.performance, crash.performance) == ("hits/train/Kick", "hits/train/Crash")
-    for material, pause_s in ((kick, 1.2), (crash, 2.5)):
-        hits = strokes_of(material, rng=np.random.default_rng(0))
-        assert {hit.note for hit in hits} == {material.note}
-        velocities = [hit.velocity for hit in hits]
-        assert velocities == sorted(velocities)
-        assert (velocities[0] < 30, velocities[-1] > 115, len(hits)) == (True, True, 6)
-        assert [b.time_s - a.time_s for a, b in pairwise(hits)] == pytest.approx([pause_s] * 5)
-        assert material.duration_s == pytest.approx(6 * pause_s)
-    other = strokes_of(kick, rng=np.random.default_rng(1))
-    assert [hit.velocity for hit in other] != [
-        hit.velocity for hit in strokes_of(kick, rng=np.random.default_rng(0))
-    ]
+def test_single_strokes_strike_every_instrument_with_room_to_ring() -> None:
+    notes = (36, 38, 49)
+    takes = single_strokes("train", notes)
+    assert [take.performance for take in takes] == [f"hits/train/{n}" for n in (1, 2, 3)]
+    velocities = []
+    for take in takes:
+        hits = strokes_of(take, rng=np.random.default_rng(0))
+        assert Counter(hit.note for hit in hits) == dict.fromkeys(notes, 2)
+        for one, after in pairwise(hits):
+            pause_s = 2.5 if one.note == 49 else 1.2
+            assert after.time_s - one.time_s == pytest.approx(pause_s)
+        assert take.duration_s == pytest.approx(2 * (1.2 + 1.2 + 2.5))
+        velocities += sorted(hit.velocity for hit in hits if hit.note == 38)
+    # Two of 20, 83, 41, 104, 62 and 125 in each take, give or take 6.
+    assert np.abs(np.array(velocities) - [20, 83, 41, 104, 62, 125]).max() <= 6
+    again, other = (strokes_of(takes[0], rng=np.random.default_rng(seed)) for seed in (0, 1))
+    assert again == strokes_of(takes[0], rng=np.random.default_rng(0))
+    assert [hit.note for hit in again] != [hit.note for hit in other]
 
 
 def write_groove(folder: Path, rows: list[str]) -> Path:
@@ -120,8 +123,9 @@ def test_kinds_share_the_hours_and_take_what_others_lack(tmp_path: Path) -> None
     assert 1440 <= sum(seconds.values()) < 1440 + 36
     assert len({plan.name for plan in planned}) == len(planned)
     hits = [plan for plan in planned if plan.material.kind == "hits"]
-    assert len({plan.material.instrument for plan in hits}) == len(hits) == 18
-    assert hits[0].name.startswith("synthkit_hits_train-")
+    assert sorted(plan.name for plan in hits) == [f"synthkit_hits_train-{n}" for n in (1, 2, 3)]
+    # Eighteen instruments, by one note each.
+    assert {len(plan.material.strokes) for plan in hits} == {36}
 
 
 def test_kind_that_the_dataset_lacks_is_one_line(tmp_path: Path) -> None:

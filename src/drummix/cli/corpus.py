@@ -121,7 +121,7 @@ def render_command(
         Format, typer.Option("--format", help="Sound files, 24-bit; WAV reads faster.")
     ] = Format.FLAC,
     workers: Annotated[
-        int, typer.Option(help="Processes that render at the same time; each holds a kit (0.5 GB).")
+        int, typer.Option(help="Processes that render at the same time, 1.3 GB each.")
     ] = 1,
 ) -> None:
     """Render sessions with their dry and wet mixes; the same command goes on after a stop."""

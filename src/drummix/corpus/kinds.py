@@ -3,7 +3,7 @@
 =========== ==========================================================================
 performance any performance, long ones cut to an excerpt; what a corpus holds if no
             kind is asked for
-hits        single strokes of one instrument, soft to hard, each left to ring
+hits        single strokes of every instrument of the kit, each left to ring
 phrase      a performance that the dataset calls a beat, cut to an excerpt if long
 solo        fills of one drummer, one after another, each on the beat after the last
 minus-one   a beat of one to three minutes, from its first stroke to its last
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,7 +35,8 @@ WHOLE_S = (60.0, 180.0)
 
 _SOLO_S = 20.0
 
-_VELOCITIES = (20, 41, 62, 83, 104, 125)
+# Each take strikes every instrument at two velocities.
+_TAKES = ((20, 83), (41, 104), (62, 125))
 _VELOCITY_JITTER = 6
 _PAUSE_S = 1.2
 _CYMBAL_PAUSE_S = 2.5
@@ -53,8 +54,7 @@ class Material:
         duration_s: About how long it is.
         performances: What is played, one after another; none for hits.
         max_s: Longer ones are cut to an excerpt of this length.
-        instrument: What hits are played on.
-        note: Its note.
+        strokes: Notes and velocities of hits, in no order.
     """
 
     kind: str
@@ -64,8 +64,7 @@ class Material:
     duration_s: float
     performances: tuple[Performance, ...] = ()
     max_s: float = math.inf
-    instrument: str = ""
-    note: int = 0
+    strokes: tuple[tuple[int, int], ...] = ()
 
 
 def performances_of(
@@ -138,25 +137,26 @@ def _solos(
     return [solos[choice] for choice in rng.permutation(len(solos))]
 
 
-def single_strokes(part: str, notes: dict[str, int]) -> list[Material]:
-    """Hits of every instrument of a kit that a note plays.
+def single_strokes(part: str, notes: Collection[int]) -> list[Material]:
+    """Hits of every instrument of a kit, in three takes of two velocities each.
+
+    All instruments are in each take, so that every microphone has something to be set up by.
 
     Args:
         part: The part they are for.
-        notes: Instrument -> its note.
+        notes: A note of each instrument.
     """
     return [
         Material(
             kind="hits",
             part=part,
-            # Its own in every part: the velocities differ, and for the test part the recordings.
-            performance=f"hits/{part}/{name}",
+            # Its own in every part: velocities differ, and recordings too for the test part.
+            performance=f"hits/{part}/{number}",
             style="hits",
-            duration_s=len(_VELOCITIES) * _pause_s(note),
-            instrument=name,
-            note=note,
+            duration_s=sum(len(velocities) * _pause_s(note) for note in notes),
+            strokes=tuple((note, velocity) for note in notes for velocity in velocities),
         )
-        for name, note in notes.items()
+        for number, velocities in enumerate(_TAKES, start=1)
     ]
 
 
@@ -167,7 +167,7 @@ def strokes_of(material: Material, *, rng: np.random.Generator) -> tuple[Perform
         CorpusError: If a MIDI file is missing or damaged.
     """
     if material.kind == "hits":
-        return _single_strokes(material.note, rng=rng)
+        return _single_strokes(material.strokes, rng=rng)
     played = [(p.bpm, read_midi(p.path)) for p in material.performances]
     return excerpt(one_after_another(played), material.max_s, rng=rng)
 
@@ -206,12 +206,18 @@ def excerpt(
     )
 
 
-def _single_strokes(note: int, *, rng: np.random.Generator) -> tuple[PerformedHit, ...]:
-    jitter = rng.integers(-_VELOCITY_JITTER, _VELOCITY_JITTER, len(_VELOCITIES), endpoint=True)
-    return tuple(
-        PerformedHit(number * _pause_s(note), note, min(127, velocity + int(more)))
-        for number, (velocity, more) in enumerate(zip(_VELOCITIES, jitter, strict=True))
-    )
+def _single_strokes(
+    strokes: Sequence[tuple[int, int]], *, rng: np.random.Generator
+) -> tuple[PerformedHit, ...]:
+    """The strokes in random order, each when the one before has rung."""
+    hits = []
+    time_s = 0.0
+    for choice in rng.permutation(len(strokes)):
+        note, velocity = strokes[choice]
+        velocity += int(rng.integers(-_VELOCITY_JITTER, _VELOCITY_JITTER, endpoint=True))
+        hits.append(PerformedHit(time_s, note, min(velocity, 127)))
+        time_s += _pause_s(note)
+    return tuple(hits)
 
 
 def _pause_s(note: int) -> float:

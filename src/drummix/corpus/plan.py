@@ -232,13 +232,14 @@ def _materials(
     return [(kits[turn % len(kits)], material) for turn, material in enumerate(found)]
 
 
-def _notes_of(kit: str) -> dict[str, int]:
+def _notes_of(kit: str) -> tuple[int, ...]:
+    """The lowest note of each instrument of a kit."""
     if kit != SYNTHKIT:
-        return instrument_notes(Path(kit))
-    notes: dict[str, int] = {}
+        return tuple(sorted(instrument_notes(Path(kit)).values()))
+    lowest: dict[str, int] = {}
     for note, name in sorted(NOTE_MAP.items()):
-        notes.setdefault(name, note)
-    return dict(sorted(notes.items()))
+        lowest.setdefault(name, note)
+    return tuple(lowest.values())
 
 
 def _item_name(kit: str, material: Material) -> str:
@@ -248,7 +249,7 @@ def _item_name(kit: str, material: Material) -> str:
 
 def _words(material: Material) -> str:
     if material.kind == "hits":
-        return f"hits_{material.part}-{material.instrument}"
+        return material.performance.replace("hits/", "hits_")
     first, n_more = material.performances[0].id, len(material.performances) - 1
     words = first.replace("/", "-") + (f"-and-{n_more}" if n_more else "")
     words += f"_{material.style.split('/')[0]}"
