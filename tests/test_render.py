@@ -181,6 +181,45 @@ def test_same_seed_gives_the_same_samples_and_another_seed_others(kit: Kit) -> N
     assert first.hits != other.hits
 
 
+@pytest.mark.parametrize("semitones", [-12.0, -3.0, 0.5, 12.0])
+def test_tuned_kit_sounds_higher_at_the_same_times(semitones: float) -> None:
+    tone = np.sin(2 * np.pi * 0.06 * np.arange(600)).astype(np.float32) * np.hanning(600)
+    snare = Instrument("Snare", Piece.SNARE, (Hit(1.0, {"Snare": tone}),), ("Snare",))
+    kit = kit_of([snare], {38: "Snare"})
+    strokes = [PerformedHit(0.0, 38, 100), PerformedHit(2.0, 38, 100)]
+    rng = np.random.default_rng(0)
+    rendering = render_performance(kit, strokes, rng=rng, tuning_semitones=semitones)
+    assert rendering.n_samples == round((0.25 + 2.0 + 1.5) * RATE_HZ)
+    assert [hit.time_s for hit in rendering.hits] == [0.25, 2.25]
+    pitch = 2.0 ** (semitones / 12.0)
+    for heard in (rendering.microphones["Snare"], rendering.clean[Piece.SNARE]):
+        spectrum = np.abs(np.fft.rfft(heard))
+        # 60 Hz at a rate of 1 kHz; the bins are 0.27 Hz apart, the peak 4 Hz wide.
+        peak_hz = np.argmax(spectrum) * RATE_HZ / len(heard)
+        assert peak_hz == pytest.approx(60.0 * pitch, abs=1.0)
+        # The window's middle comes 300 samples after the stroke, sooner if higher.
+        for start in (250, 2250):
+            span = np.abs(heard[start : start + 1200])
+            middle = np.sum(np.arange(len(span)) * span) / np.sum(span)
+            assert middle == pytest.approx(299.5 / pitch, abs=3.0)
+
+
+def test_tuning_does_not_change_what_is_played(kit: Kit) -> None:
+    strokes = [PerformedHit(0.1 * n, 38, 3 * n + 1) for n in range(40)]
+    plain, tuned = (
+        render_performance(kit, strokes, rng=np.random.default_rng(5), tuning_semitones=tuning)
+        for tuning in (0.0, 2.5)
+    )
+    assert plain.hits == tuned.hits
+
+
+@pytest.mark.parametrize("semitones", [-12.5, 13.0, float("nan")])
+def test_tuning_out_of_range_is_refused(kit: Kit, semitones: float) -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(SettingError, match="semitones; give -12 to 12"):
+        render_performance(kit, [PerformedHit(0.0, 38, 90)], rng=rng, tuning_semitones=semitones)
+
+
 def test_strokes_out_of_order_render_as_in_order(kit: Kit) -> None:
     strokes = [(0.3, 36, 100), (0.0, 38, 100), (0.1, 42, 100)]
     shuffled, ordered = play(kit, *strokes), play(kit, *sorted(strokes))
