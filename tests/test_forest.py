@@ -142,13 +142,13 @@ def test_damaged_and_missing_forests_are_one_clear_line(tmp_path):
     with pytest.raises(WeightsError, match="train-forest"):
         read_forest(tmp_path)
     folder = write_forest(tmp_path, level_forest())
-    stored = bytearray((folder / "model.safetensors").read_bytes())
+    stored = bytearray((folder / "forest.safetensors").read_bytes())
     stored[-1] ^= 1
-    (folder / "model.safetensors").write_bytes(stored)
+    (folder / "forest.safetensors").write_bytes(stored)
     with pytest.raises(WeightsError, match="not the file that its card names"):
         read_forest(folder)
-    card = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps({**card, "features": ["loudness"]}))
+    card = json.loads((folder / "forest.json").read_text())
+    (folder / "forest.json").write_text(json.dumps({**card, "features": ["loudness"]}))
     with pytest.raises(WeightsError, match="other features"):
         read_forest(folder)
 

@@ -22,7 +22,7 @@ OUTPUTS = ("left_db", "right_db", "mono_db")
 """What it predicts for a stem: its gain in the left and right channel, and in a mono mix."""
 
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "forest"
-_TENSORS, _CARD = "model.safetensors", "model.json"
+_TENSORS, _CARD = "forest.safetensors", "forest.json"
 _LEAF = -1
 
 
