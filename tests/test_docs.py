@@ -151,6 +151,8 @@ def objection(words: list[str]) -> str | None:
         extras = {extra for requirement in ours for extra in requirement.extras}
         unknown = extras - set(PROJECT["optional-dependencies"])
         return f"no such extra: {unknown}" if unknown else None
+    if words[0].startswith("scripts/"):
+        return None if (REPO / words[0]).is_file() else f"no such script: {words[0]}"
     return None if program in FOREIGN_PROGRAMS else f"unknown program: {program}"
 
 
