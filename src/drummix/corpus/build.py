@@ -37,7 +37,7 @@ from drummix.corpus.plan import (
     kit_label,
     plan_corpus,
 )
-from drummix.corpus.recording import RecordingSession, licence_of, taste_of
+from drummix.corpus.recording import RecordingSession, licence_of, load_kit, taste_of
 from drummix.corpus.render import Rendering
 from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
@@ -166,7 +166,7 @@ class _Worker:
 
     def __init__(self, settings: CorpusSettings, folder: Path, kit: str) -> None:
         self._settings, self._folder = settings, folder
-        self._recording = RecordingSession(settings, kit)
+        self._recording = RecordingSession(settings, load_kit(kit))
         self._kit = self._recording.kit
 
     def render(self, plan: PlannedItem) -> _Rendered:

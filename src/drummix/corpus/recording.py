@@ -61,18 +61,18 @@ class Take:
 
 
 class RecordingSession:
-    """A kit loaded and set up in the studio, and its engineer.
+    """A kit set up in the studio, and its engineer.
 
     Args:
         settings: How the corpus is made.
-        kit: The kit, one of those of the settings.
+        kit: The kit, by `load_kit`.
 
     Raises:
-        CorpusError: If the kit is damaged or lacks what a session needs.
+        CorpusError: If the kit lacks what a session needs.
     """
 
-    def __init__(self, settings: CorpusSettings, kit: str) -> None:
-        self.kit = load_kit(kit)
+    def __init__(self, settings: CorpusSettings, kit: Kit) -> None:
+        self.kit = kit
         self.taste = taste_of(settings)
         self._studio = Studio.for_kit(self.kit)
         self._kinds = settings.disturb

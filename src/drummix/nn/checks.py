@@ -15,7 +15,7 @@ from drummix.corpus.manifest import make_folder, write_text
 from drummix.errors import AudioFileError, SettingError, TrainingError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import load_model
-from drummix.nn.clips import ClipSource
+from drummix.nn.clips import ClipSource, Source
 from drummix.nn.config import ClipSettings, StageSettings, TrainSettings
 from drummix.nn.losses import MIN_FRAMES
 from drummix.nn.wave_unet import WaveUNet
@@ -94,7 +94,7 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def check_items(sources: Mapping[str, ClipSource], settings: TrainSettings) -> None:
+def check_items(sources: Mapping[str, Source], settings: TrainSettings) -> None:
     """Look at the header of every file of the items that will be heard.
 
     Raises:
@@ -113,6 +113,8 @@ def check_items(sources: Mapping[str, ClipSource], settings: TrainSettings) -> N
         raise SettingError(f"{n_clips} validation clips for {settings.devices} devices; give more")
     problems = []
     for source in sources.values():
+        if not isinstance(source, ClipSource):
+            continue  # It has no files: sessions are rendered as they are needed.
         for corpus, item in source.items:
             stems: list[Path | None] = [item.stem_path(corpus, role) for role in PAPER_ROLES]
             for path in [*stems, item.mix_path(corpus, source.target)]:

@@ -80,6 +80,9 @@ class ClipChange:
         return np.ascontiguousarray(stems)
 
 
+UNCHANGED = ClipChange()
+
+
 def draw_change(
     settings: ClipSettings, silent: Sequence[bool], seed: tuple[int, ...]
 ) -> ClipChange:

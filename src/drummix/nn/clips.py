@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,11 +25,43 @@ from drummix.corpus.opening import open_corpus
 from drummix.errors import AudioFileError, CorpusError, TrainingError
 from drummix.levels import db_to_gain
 from drummix.mixers.architecture import WaveUNetConfig
-from drummix.nn.clip_changes import ClipChange, draw_change
+from drummix.nn.clip_changes import UNCHANGED, ClipChange, draw_change
 from drummix.nn.config import ClipSettings
 from drummix.roles import PAPER_ROLES
 
-UNCHANGED = ClipChange()
+
+class Source(Protocol):
+    """Where clips come from: files of a corpus, or sessions that are rendered as needed."""
+
+    @property
+    def items(self) -> tuple[tuple[Path, SessionItem], ...]:
+        """All there is to draw from."""
+
+    @property
+    def settings(self) -> ClipSettings:
+        """Length, disturbance and level of the clips."""
+
+    @property
+    def input_frames(self) -> int:
+        """Length of the stems of a clip."""
+
+    @property
+    def output_frames(self) -> int:
+        """Length of the target of a clip."""
+
+    def pick(
+        self, rng: np.random.Generator, *, epoch: int, number: int, n_clips: int
+    ) -> tuple[Any, int]:
+        """What clip `number` of an epoch is cut from, for `clip`, and its length in samples."""
+
+    def n_samples_of(self, index: int) -> int:
+        """Length of an item in samples."""
+
+    def name_of(self, index: Any) -> str:
+        """What a clip is cut from, for a person."""
+
+    def clip(self, index: Any, start: int, change: ClipChange = UNCHANGED) -> tuple[Tensor, Tensor]:
+        """A clip whose target starts at sample `start`."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +136,20 @@ class ClipSource:
         """Length of the target of a clip."""
         return self.config.output_frames(self.input_frames)
 
-    def pick(self, rng: np.random.Generator) -> tuple[int, int]:
+    def pick(
+        self, rng: np.random.Generator, *, epoch: int, number: int, n_clips: int
+    ) -> tuple[int, int]:
         """Index of an item for a clip, longer ones more often, and its length in samples."""
         index = int(np.searchsorted(self._ends, rng.random(), side="right"))
         return index, self.items[index][1].n_samples
+
+    def n_samples_of(self, index: int) -> int:
+        """Length of an item in samples."""
+        return self.items[index][1].n_samples
+
+    def name_of(self, index: int) -> str:
+        """Name of an item."""
+        return self.items[index][1].item
 
     def clip(self, index: int, start: int, change: ClipChange = UNCHANGED) -> tuple[Tensor, Tensor]:
         """The clip of item `index` whose target starts at sample `start`.
@@ -156,7 +199,7 @@ class RandomClips(Dataset[tuple[Tensor, Tensor]]):
         epoch: Number of the epoch; each has clips of its own.
     """
 
-    def __init__(self, source: ClipSource, *, n_clips: int, seed: int, epoch: int) -> None:
+    def __init__(self, source: Source, *, n_clips: int, seed: int, epoch: int) -> None:
         self.source, self.n_clips = source, n_clips
         self._seed, self._epoch = seed, epoch
 
@@ -168,7 +211,9 @@ class RandomClips(Dataset[tuple[Tensor, Tensor]]):
         epochs, number = divmod(number, self.n_clips)
         seed = (self._seed, self._epoch + epochs, number)
         rng = np.random.default_rng(seed)
-        index, n_samples = self.source.pick(rng)
+        index, n_samples = self.source.pick(
+            rng, epoch=self._epoch + epochs, number=number, n_clips=self.n_clips
+        )
         # A third of a clip may hang over either end, so that starts and ends are learnt too.
         overhang = self.source.output_frames // 3
         start = int(rng.integers(-overhang, max(1, n_samples - 2 * overhang)))
@@ -184,16 +229,15 @@ class FixedClips(Dataset[tuple[Tensor, Tensor]]):
         source: Where clips come from.
     """
 
-    def __init__(self, source: ClipSource) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
-        self._starts: list[tuple[int, int]] = []
-        for index, (_, item) in enumerate(source.items):
-            last = max(0, item.n_samples - source.output_frames)
-            for start in np.linspace(0, last, source.settings.validation_clips).astype(int):
-                self._starts.append((index, int(start)))
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self.source.items) * self.source.settings.validation_clips
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        return self.source.clip(*self._starts[number])
+        n_clips = self.source.settings.validation_clips
+        index, turn = divmod(number, n_clips)
+        last = max(0, self.source.n_samples_of(index) - self.source.output_frames)
+        start = int(np.linspace(0, last, n_clips)[turn])
+        return self.source.clip(index, start)

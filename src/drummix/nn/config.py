@@ -12,6 +12,7 @@ from drummix.corpus.disturbance import check_kinds
 from drummix.corpus.manifest import TARGETS, Target
 from drummix.errors import SettingError
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
+from drummix.nn.live_settings import LiveSettings
 
 FINETUNE_LEARNING_RATE = 1e-5
 LOSSES = ("l1", "l1+mrstft")
@@ -101,6 +102,7 @@ class TrainSettings:
         target: ``dry`` or ``wet``.
         corpora: Folders of rendered corpora; relative ones from the TOML file's own folder.
         output: Folder for checkpoints, logs and the model.
+        live: Render sessions as they are needed, in place of `corpora`.
         seed: Seed of the first weights and of the clips.
         init_from: Name of a shipped model, or folder of a model, whose weights are the start;
             empty for new ones.
@@ -126,6 +128,7 @@ class TrainSettings:
     corpora: tuple[str, ...]
     output: str
     seed: int = 0
+    live: LiveSettings | None = None
     init_from: str = ""
     epoch_steps: int = 2000
     loss: Literal["l1", "l1+mrstft"] = "l1"
@@ -149,8 +152,14 @@ class TrainSettings:
         _one_of("target", self.target, TARGETS)
         _one_of("loss", self.loss, LOSSES)
         _one_of("precision", self.precision, PRECISIONS)
-        if not self.corpora:
-            raise SettingError("corpora is empty; name at least one rendered corpus")
+        if bool(self.corpora) == (self.live is not None):
+            which = "both corpora and [live]" if self.corpora else "neither corpora nor [live]"
+            raise SettingError(f"{which}; name at least one corpus, or what to render on the fly")
+        if self.live is not None and self.live.pools % max(1, self.clips.workers):
+            raise SettingError(
+                f"live.pools is {self.live.pools} for {self.clips.workers} clips.workers; "
+                "give a multiple, so that each has pools of its own"
+            )
         if not 0.0 <= self.ema_decay < 1.0:
             raise SettingError(f"ema_decay is {self.ema_decay}; give 0.0 up to 1.0")
         if self.clips.batch_size % self.devices:
@@ -201,8 +210,8 @@ def read_train_settings(path: Path) -> TrainSettings:
                 if name == "finetune" and isinstance(table, Mapping):
                     table = {"learning_rate": FINETUNE_LEARNING_RATE, **table}
                 tables[name] = _from_table(kind, table, name)
-        if isinstance(values.get("corpora"), list):
-            values["corpora"] = tuple(values["corpora"])
+        if "live" in tables:
+            values.setdefault("corpora", [])
         if values.get("precision") in (16, 32):
             values["precision"] = str(values["precision"])
         settings = _from_table(TrainSettings, {**values, **tables}, "")
@@ -213,6 +222,7 @@ def read_train_settings(path: Path) -> TrainSettings:
         **{
             **{f.name: getattr(settings, f.name) for f in fields(settings)},
             "corpora": tuple(str(base / corpus) for corpus in settings.corpora),
+            "live": None if settings.live is None else settings.live.beside(base),
             "output": str(base / settings.output),
             "init_from": _beside(base, settings.init_from),
         }
@@ -229,6 +239,7 @@ _TABLES: Mapping[str, type] = {
     "clips": ClipSettings,
     "main": StageSettings,
     "finetune": StageSettings,
+    "live": LiveSettings,
 }
 _Settings = TypeVar("_Settings")
 

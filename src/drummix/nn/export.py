@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from drummix.mixers.weights import write_model
-from drummix.nn.clips import ClipSource
+from drummix.nn.clips import Source
 from drummix.nn.config import TrainSettings
 from drummix.nn.wave_unet import WaveUNet
 from drummix.roles import PAPER_ROLES
@@ -29,7 +30,7 @@ def export_model(
     settings: TrainSettings,
     *,
     rate_hz: int,
-    sources: Mapping[str, ClipSource],
+    sources: Mapping[str, Source],
 ) -> Path:
     """Write weights and card of a trained network beside its checkpoints.
 
@@ -56,10 +57,12 @@ def export_model(
     return write_model(Path(settings.output) / "model", settings.name, tensors, card)
 
 
-def _training_record(settings: TrainSettings, sources: Mapping[str, ClipSource]) -> dict[str, Any]:
+def _training_record(settings: TrainSettings, sources: Mapping[str, Source]) -> dict[str, Any]:
     output = Path(settings.output)
     items = [item for _, item in sources["train"].items]
     plain = settings.to_mapping()
+    if settings.live is not None:
+        plain["live"] = asdict(settings.live.without_paths())
     # Folders of the machine it was trained on tell nobody anything.
     plain["corpora"] = [Path(corpus).name for corpus in settings.corpora]
     plain["init_from"] = Path(settings.init_from).name

@@ -8,7 +8,7 @@ the step.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import lightning
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from drummix.nn.clips import ClipSource, FixedClips, RandomClips
+from drummix.nn.clips import FixedClips, RandomClips, Source
 from drummix.nn.config import TrainSettings
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -25,7 +25,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 NO_NUMBERS = "with samples that are no numbers)"
 """End of the description of a clip that is broken."""
 
-Sources = Mapping[str, ClipSource]
+Sources = Mapping[str, Source]
 """Part -> the items it draws from."""
 
 
@@ -83,9 +83,36 @@ class _Listening:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.source, name)
 
-    def clip(self, index: int, *rest: Any, **named: Any) -> Any:
-        self.names.append(str(self.source.items[index][1].item))
+    def clip(self, index: Any, *rest: Any, **named: Any) -> Any:
+        self.names.append(self.source.name_of(index))
         return self.source.clip(index, *rest, **named)
+
+
+class EpochShare:
+    """Numbers of the clips that one process trains on, epoch after epoch.
+
+    Clips are numbered on from epoch to epoch, so that the processes that make them last from one
+    to the next, with what they hold in memory.
+
+    Args:
+        n_clips: Clips of an epoch.
+        process: Which process.
+        n_processes: How many share each step.
+
+    Attributes:
+        epoch: The epoch whose numbers come next.
+    """
+
+    def __init__(self, n_clips: int, *, process: int, n_processes: int) -> None:
+        self.n_clips, self.epoch = n_clips, 0
+        self._share = share_of(n_clips, process=process, n_processes=n_processes)
+
+    def __len__(self) -> int:
+        return len(self._share)
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.n_clips
+        return (first + number for number in self._share)
 
 
 class ClipLoading(lightning.LightningDataModule):
@@ -99,34 +126,41 @@ class ClipLoading(lightning.LightningDataModule):
     def __init__(self, settings: TrainSettings, sources: Sources) -> None:
         super().__init__()
         self.settings, self.sources = settings, sources
+        self._loaders: dict[str, tuple[EpochShare, DataLoader[Batch]]] = {}
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """This process's share of the clips of the epoch at hand."""
         assert self.trainer is not None
-        clips = RandomClips(
-            self.sources["train"],
-            n_clips=self.settings.epoch_steps * self.settings.clips.batch_size,
-            seed=self.settings.seed,
-            epoch=self.trainer.current_epoch,
-        )
-        return self._loader(clips)
+        n_clips = self.settings.epoch_steps * self.settings.clips.batch_size
+        source, seed = self.sources["train"], self.settings.seed
+        clips = RandomClips(source, n_clips=n_clips, seed=seed, epoch=0)
+        return self._loader("train", clips, self.trainer.current_epoch)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """This process's share of the validation clips."""
-        return self._loader(FixedClips(self.sources["validation"]))
+        return self._loader("validation", FixedClips(self.sources["validation"]), 0)
 
-    def _loader(self, clips: Dataset[tuple[Tensor, Tensor]]) -> DataLoader[Batch]:
+    def _loader(
+        self, part: str, clips: Dataset[tuple[Tensor, Tensor]], epoch: int
+    ) -> DataLoader[Batch]:
+        """The loader of a part, made once: its processes last until the stage ends."""
         trainer, settings = self.trainer, self.settings.clips
         assert trainer is not None
-        numbered = NumberedClips(clips)
-        share: Sequence[int] = share_of(
-            len(numbered), process=trainer.global_rank, n_processes=trainer.world_size
-        )
-        return DataLoader(
-            numbered,
-            sampler=share,
-            batch_size=settings.batch_size // trainer.world_size,
-            num_workers=settings.workers,
-            pin_memory=torch.cuda.is_available(),
-            prefetch_factor=4 if settings.workers else None,
-        )
+        if part not in self._loaders:
+            numbered = NumberedClips(clips)
+            share = EpochShare(
+                len(numbered), process=trainer.global_rank, n_processes=trainer.world_size
+            )
+            loader: DataLoader[Batch] = DataLoader(
+                numbered,
+                sampler=share,
+                batch_size=settings.batch_size // trainer.world_size,
+                num_workers=settings.workers,
+                pin_memory=torch.cuda.is_available(),
+                prefetch_factor=4 if settings.workers else None,
+                persistent_workers=settings.workers > 0,
+            )
+            self._loaders[part] = (share, loader)
+        share, loader = self._loaders[part]
+        share.epoch = epoch
+        return loader

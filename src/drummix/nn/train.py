@@ -28,7 +28,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from drummix.corpus.manifest import write_text
 from drummix.errors import TrainingError
 from drummix.nn.checks import check_items, claim_output, load_start
-from drummix.nn.clips import ClipSource
+from drummix.nn.clip_sources import clip_sources
 from drummix.nn.config import StageSettings, TrainSettings
 from drummix.nn.curve import Row, draw_curve
 from drummix.nn.export import FINISHED_NAME, export_model
@@ -84,7 +84,7 @@ def train(
     Raises:
         TrainingError: If the loss stops being a number, an item is broken, or the output folder
             holds a run with other settings.
-        CorpusError: If a corpus is missing.
+        CorpusError: If a corpus, a kit or the dataset is missing.
         OutputError: If the disk is full; the last good checkpoint is kept.
     """
     if minutes is not None and not minutes > 0:
@@ -93,18 +93,8 @@ def train(
     sitting = _Sitting(settings, ends_at_s, report, progress or (lambda stage, n_done, n_all: None))
     if is_first_process():
         claim_output(settings)
-    sources = {
-        part: ClipSource.from_corpora(
-            settings.corpora,
-            part,
-            target=settings.target,
-            config=settings.network,
-            settings=settings.clips,
-            rate_hz=RATE_HZ,
-            notice=report if is_first_process() else None,
-        )
-        for part in ("train", "validation")
-    }
+    notice = report if is_first_process() else None
+    sources = clip_sources(settings, rate_hz=RATE_HZ, notice=notice)
     if is_first_process():
         check_items(sources, settings)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
