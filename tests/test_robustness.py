@@ -158,6 +158,13 @@ def test_turned_polarity_and_gains_cost_what_theory_says(table: RobustnessTable)
             assert value == pytest.approx(10 * math.log10(expected), abs=0.01), condition
 
 
+def test_both_values_agree_where_the_undisturbed_mix_is_the_target(table: RobustnessTable) -> None:
+    rows = [r for r in table.rows if r.system == "unity" and r.condition != UNDISTURBED]
+    assert max(row.to_undisturbed_db for row in rows) < 60.0
+    for row in rows:
+        assert row.to_undisturbed_db == pytest.approx(row.to_target_db, abs=1e-3)
+
+
 def test_swapped_overheads_cost_theirs(table: RobustnessTable) -> None:
     # 12 parts stay, 2 move to where none was: alpha 12/14, the rest is as large as theory says.
     alpha = 12 / 14
