@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -466,6 +467,12 @@ def test_a_stage_ends_when_its_minutes_are_over(corpus, tmp_path):
     [row] = read_log(tmp_path)
     # The clock, far beyond its end from the first step on, has brought the decay to its last.
     assert float(row["learning_rate"]) == pytest.approx(1e-2 * 0.01 * 6 / 50)
+    lines: list[str] = []
+    train(settings, report=lines.append)
+    assert lines == []
+    longer = replace(settings, main=replace(main, max_minutes=60.0))
+    train(longer, report=lines.append)
+    assert [line.split(",")[0] for line in lines] == ["main: epoch 2", "main: epoch 3"]
 
 
 def test_the_log_has_a_row_an_epoch_and_the_picture_is_of_it(plain_run, tmp_path):

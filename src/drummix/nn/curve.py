@@ -85,11 +85,12 @@ def draw_curve(run: Path) -> Path:
     losses.set_yscale("log")
     losses.set_ylabel("loss")
     _plot(ratios, steps, rows, "validation_si_sdr_db", "validation", _SI_SDR, "-")
-    ratios.set_ylabel("SI-SDR (dB)")
+    ratios.set_ylabel("validation SI-SDR (dB)")
     ratios.set_xlabel("steps")
+    ratios.xaxis.set_major_formatter("{x:,.0f}")
     for axes in (losses, ratios):
         axes.grid(visible=True, which="both", alpha=0.25)
-        _mark_stages(axes, steps, rows)
+        _mark_stages(axes, steps, rows, is_named=axes is losses)
     losses.legend(frameon=False)
     losses.set_title(run.resolve().name, loc="left", fontsize=10)
     path = run / CURVE_NAME
@@ -138,15 +139,18 @@ def _plot(
     axes.plot(*zip(*known, strict=True), color=colour, linestyle=style, marker=marker, label=label)
 
 
-def _mark_stages(axes: Axes, steps: list[int], rows: Rows) -> None:
+def _mark_stages(axes: Axes, steps: list[int], rows: Rows, *, is_named: bool) -> None:
     for number in range(1, len(rows)):
         if rows[number]["stage"] == rows[number - 1]["stage"]:
             continue
         axes.axvline(steps[number - 1], color="black", linewidth=0.8, linestyle=":")
-        axes.annotate(
-            f" {rows[number]['stage']}",
-            (steps[number - 1], 1.0),
-            xycoords=("data", "axes fraction"),
-            verticalalignment="top",
-            fontsize=8,
-        )
+        if is_named:
+            axes.annotate(
+                rows[number]["stage"],
+                (steps[number - 1], 1.0),
+                xytext=(4, -4),
+                textcoords="offset points",
+                xycoords=("data", "axes fraction"),
+                verticalalignment="top",
+                fontsize=8,
+            )

@@ -76,7 +76,8 @@ def unpack_run(folder: Path, model: Path, settings: TrainSettings) -> None:
     Args:
         folder: Where `pack_run` left its parts.
         model: The model that was exported with them: the best weights.
-        settings: The run's settings; its corpora and output may lie elsewhere now.
+        settings: The run's settings; what it is fed with and its output may lie
+            elsewhere now.
 
     Raises:
         TrainingError: If the parts are missing or damaged.
@@ -105,7 +106,10 @@ def unpack_run(folder: Path, model: Path, settings: TrainSettings) -> None:
             }
     _save(whole, run / stage / "last.ckpt")
     earlier = json.loads(texts[SETTINGS_NAME])
-    earlier |= {"corpora": list(settings.corpora), "output": settings.output}
+    now = json.loads(json.dumps(settings.to_mapping()))
+    earlier |= {"corpora": now["corpora"], "output": now["output"]}
+    if earlier.get("live") and now.get("live"):
+        earlier["live"] |= {name: now["live"][name] for name in ("kits", "groove")}
     for name, text in {**texts, SETTINGS_NAME: json.dumps(earlier, indent=1)}.items():
         write_text(run / name, text)
 

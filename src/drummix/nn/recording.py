@@ -61,6 +61,7 @@ class Recorder(Callback):
     Attributes:
         curve: One row an epoch.
         is_paused: Whether the sitting ended before the stage did.
+        is_over: Whether the stage's minutes are over.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Recorder(Callback):
         self.stage, self.settings, self.earlier = stage, settings, earlier
         self.ends_at_s, self.report, self.progress = ends_at_s, report, progress
         self.curve: list[Row] = []
-        self.is_paused = False
+        self.is_paused = self.is_over = False
         self._sums: dict[str, Tensor] = {}
         self._n_steps = 0
         self._earlier_s, self._start_s = 0.0, time.monotonic()
@@ -169,9 +170,9 @@ class Recorder(Callback):
         max_s = 60.0 * self._stage.max_minutes
         is_over = bool(max_s) and self._elapsed_s() + 0.5 * epoch_s > max_s
         will_be_late = self.ends_at_s is not None and time.monotonic() + epoch_s > self.ends_at_s
-        is_over, will_be_late = decide(is_over, all=False), decide(will_be_late, all=False)
-        self.is_paused = will_be_late and not is_over
-        if is_over or will_be_late:
+        self.is_over, will_be_late = decide(is_over, all=False), decide(will_be_late, all=False)
+        self.is_paused = will_be_late and not self.is_over
+        if self.is_over or will_be_late:
             trainer.should_stop = True
 
     @property

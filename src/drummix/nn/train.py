@@ -192,6 +192,8 @@ def _fit(folder: Path, module: MixTraining, clips: ClipLoading, recorder: Record
         f"best_{watched}": float(best.best_model_score or math.nan),
         "curve": recorder.curve,
     }
+    if recorder.is_over and not was_stopped:
+        summary["max_minutes"] = stage.max_minutes
     if trainer.is_global_zero:
         write_text(folder / FINISHED_NAME, json.dumps(summary))
     return True
@@ -224,11 +226,13 @@ def _trainer(
 
 
 def _is_finished(folder: Path, stage: StageSettings) -> bool:
-    """Whether a stage ended early, or had at least the epochs it may have now."""
+    """Whether a stage ended early, or had at least the epochs and minutes it may have now."""
     path = folder / FINISHED_NAME
     if not path.is_file():
         return False
     record = json.loads(path.read_text(encoding="utf-8"))
+    if "max_minutes" in record:
+        return bool(0 < stage.max_minutes <= record["max_minutes"])
     return bool(record["epochs"] < record["max_epochs"] or record["max_epochs"] >= stage.max_epochs)
 
 
