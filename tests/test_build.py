@@ -254,6 +254,27 @@ def test_disturbances_change_the_stems_and_never_the_mixes(
     assert record["disturbance"]["gains_db"] == before["disturbance"]["gains_db"]
 
 
+def test_stems_beyond_full_scale_are_told_of_in_one_line(
+    settings: CorpusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_clipped = iter([0] * 10 + [7] + [0] * 9)
+
+    def write_some_clipped(target: Path, samples: Audio) -> int:
+        return audio.write(target, samples) + next(n_clipped)
+
+    monkeypatch.setattr(build, "write_sound", write_some_clipped)
+    said: list[str] = []
+    items = render_corpus(
+        replace(settings, hours={"test": None}), tmp_path / "c", notice=said.append
+    )
+    assert len(items) == 2
+    [line] = said
+    assert line.startswith(
+        "1 item has samples beyond full scale, which were limited; the most, 7: "
+    )
+    assert line.split()[-1] in {item.item for item in items}
+
+
 def test_tuning_is_heard_in_stems_and_mixes_and_noted(
     settings: CorpusSettings, whole: Path, tmp_path: Path
 ) -> None:

@@ -91,15 +91,29 @@ def render_corpus(
     report(len(done), len(planned), "")
     missing = [plan for plan in planned if plan.name not in done]
     said: set[str] = set()
+    clipped: dict[str, int] = {}
     for rendered in _render_all(settings, missing, folder, workers):
         done[rendered.item.item] = rendered.item
         for line in rendered.notices:
             if notice is not None and line not in said:
                 said.add(line)
                 notice(line)
+        if rendered.n_clipped:
+            clipped[rendered.item.item] = rendered.n_clipped
         report(len(done), len(planned), rendered.item.item)
+    if notice is not None and clipped:
+        notice(_clipped_notice(clipped))
     write_manifest(folder, done.values())
     return tuple(sorted(done.values(), key=lambda item: (item.part, item.item)))
+
+
+def _clipped_notice(n_clipped: Mapping[str, int]) -> str:
+    most = max(sorted(n_clipped), key=lambda name: n_clipped[name])
+    items = "item has" if len(n_clipped) == 1 else "items have"
+    return (
+        f"{len(n_clipped)} {items} samples beyond full scale, which were limited; "
+        f"the most, {n_clipped[most]}: {most}"
+    )
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,7 @@ class _Rendered:
 
     item: CorpusItem
     notices: tuple[str, ...]
+    n_clipped: int
 
 
 def _render_all(
@@ -183,14 +198,12 @@ class _Worker:
             **_hit_details(rendering, self._kit),
         }
         item, n_clipped = self._write(plan, rendering, replace(mixes, stems=stems), details)
-        return _Rendered(item, tuple(self._notices(item, rendering, n_clipped)))
+        return _Rendered(item, tuple(self._notices(item, rendering)), n_clipped)
 
-    def _notices(self, item: CorpusItem, rendering: Rendering, n_clipped: int) -> Iterator[str]:
+    def _notices(self, item: CorpusItem, rendering: Rendering) -> Iterator[str]:
         yield from (f"{item.kit}: {line}" for line in self._kit.notices)
         for note in rendering.unplayed_notes:
             yield f"{item.kit}: no instrument for note {note}; its strokes are left out"
-        if n_clipped:
-            yield f"{item.item}: {n_clipped} samples went beyond full scale and were limited"
 
     def _write(
         self,
