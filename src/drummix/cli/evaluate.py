@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from drummix.cli.output import AsJson, print_json, say, say_notices, shown_progress
@@ -84,6 +83,8 @@ def evaluate_command(
         raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
     if results is not None and output is None:
         raise typer.BadParameter("the tables are those of a report; add -o", param_hint="--results")
+    import numpy as np  # as the rest: `drummix --help` loads nothing heavy
+
     from drummix.audio import atomic_path
     from drummix.evaluation import DEFAULT_SYSTEMS, evaluate, make_report
 

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from drummix.cli.output import AsJson, print_json, say, shown_progress
@@ -60,6 +59,8 @@ def robustness_command(
     """Disturb the stems of a corpus in every way and print how each system copes."""
     if as_json and as_markdown:
         raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    import numpy as np  # as the rest: `drummix --help` loads nothing heavy
+
     from drummix.audio import atomic_path
     from drummix.evaluation import DEFAULT_SYSTEMS
     from drummix.evaluation.robustness import measure_robustness

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from drummix.cli.output import AsJson, print_json, say, shown_progress
@@ -38,6 +37,8 @@ def speed_command(
     """Mix made-up sessions of several lengths and print time and memory of each system."""
     if as_json and as_markdown:
         raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    import numpy as np  # as the rest: `drummix --help` loads nothing heavy
+
     from drummix.evaluation.provenance import provenance
     from drummix.evaluation.speed import DEFAULT_SYSTEMS, measure_speed
 
