@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--part", default="test")
     parser.add_argument("--others", type=int, default=5, help="items to mix with each style")
-    parser.add_argument("--taps", type=int, default=512)
+    parser.add_argument("--taps", type=int, default=128)
     arguments = parser.parse_args()
     items = read_manifest(arguments.corpus, part=arguments.part)
     for kit in sorted({item.kit for item in items}):

@@ -204,6 +204,23 @@ def test_microphone_that_was_not_learned_counts_as_unknown() -> None:
     np.testing.assert_array_equal(mixed({"tom_low": noise()}, by), mixed({"tom_mid": noise()}, by))
 
 
+def test_tom_that_rests_in_both_songs_keeps_how_its_bleed_was_mixed() -> None:
+    by = style(mic(Role.KICK), mic(Role.TOM_LOW, -20.0, is_learned=False), mic(Role.TOM_MID))
+    envelope = np.exp(-np.arange(8000) % 2000 / -300.0).astype(np.float32)
+    kick = noise() * envelope
+    bleed = mixed({"kick": kick, "tom_low": 0.01 * kick}, by)
+    expected = kick * (1.0 + 0.01 * 10 ** (-20 / 20)) * np.sqrt(0.5)
+    assert error_db(bleed, np.repeat(expected, 2, axis=0)) < -100.0
+
+
+def test_tom_nothing_is_known_of_is_flat_in_the_centre() -> None:
+    by = style(mic(Role.KICK, -6.0, 0.5), mic(Role.SNARE, -8.0, -0.5))
+    tom = noise()
+    expected = np.repeat(tom * 10 ** (-7 / 20) * np.sqrt(0.5), 2, axis=0)
+    assert error_db(mixed({"tom_low": tom}, by), expected) < -100.0
+    assert "flat, in the centre" in notices({"tom_low": tom}, by)
+
+
 def test_session_the_style_knows_nothing_of_is_refused() -> None:
     with pytest.raises(SessionError, match=r"has room_mono.*mixes kick"):
         mixed({"room_mono": noise()}, style(mic(Role.KICK)))

@@ -35,7 +35,7 @@ def match_command(
     ] = None,
     taps: Annotated[
         int, typer.Option(help="Longest filter to try, up to 1024; fewer taps are used if enough.")
-    ] = 512,
+    ] = 128,
     no_bus: Annotated[
         bool, typer.Option("--no-bus", help="Look for no plate, compressor or balance on the sum.")
     ] = False,

@@ -26,8 +26,8 @@ _EXCERPT_S = 1.0
 _MARGIN_FRAMES = 2
 _WINDOW_S = 0.5
 _MATCHING_SHARE = 0.5
-_QUIET = 1e-4
-"""Windows 40 dB below the mean power say nothing about whether they match."""
+_QUIET = 1e-3
+"""Windows 30 dB below the mean power say nothing about whether they match."""
 
 
 def find_offset(example: Example) -> int:

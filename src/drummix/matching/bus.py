@@ -286,5 +286,7 @@ class _Undo:
             ones = np.ones((1, joined.shape[1]), np.float32)
             settings = self._compressor.settings
             gain = compress(ones, self._rate_hz, **settings, sidechain=joined + added)
-            undone = mix / np.maximum(gain[:, -mix.shape[1] :], np.float32(_LEAST_GAIN))
+            undone = np.asarray(
+                mix / np.maximum(gain[:, -mix.shape[1] :], _LEAST_GAIN), dtype=np.float32
+            )
         return undone - added[:, -mix.shape[1] :]

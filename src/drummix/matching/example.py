@@ -23,6 +23,7 @@ SILENCE_PEAK = 1e-4
 
 _CLIPPED_RUN = 3
 _CLIPPED_PEAK = 0.25
+_AT_CEILING = 0.9999
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +125,12 @@ class MixFacts:
 
     Args:
         peak: Largest sample, linear.
-        n_clipped: Samples in runs of three or more that stand still near full scale.
+        ceiling: Level at which it is clipped, linear; infinite where it is not.
+        n_clipped: Samples at the ceiling, in each channel.
     """
 
     peak: float
+    ceiling: float
     n_clipped: int
 
 
@@ -163,23 +166,30 @@ def look_through(mix: MixFile) -> MixFacts:
         SessionError: If it is silent.
         AudioFileError: If it holds a NaN or is damaged.
     """
-    peak, n_clipped = 0.0, 0
+    peak, ceiling = 0.0, 0.0
     tail = np.zeros((2, 0), np.float32)
     for block in mix.blocks(mix.rate_hz):
         if not np.all(np.isfinite(block)):
             raise AudioFileError(f"{mix.name} holds a sample that is not a number; export it again")
         peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
         joined = np.concatenate([tail, block], axis=1)
-        n_clipped += int(clipped(joined)[:, tail.shape[1] :].sum())
+        ceiling = max(ceiling, float(np.max(np.abs(joined), where=flat_tops(joined), initial=0.0)))
         tail = joined[:, -(_CLIPPED_RUN - 1) :]
     if peak <= SILENCE_PEAK:
         raise SessionError(f"{mix.name} is silent; expected the finished mix of the stems")
-    if mix.n_channels == 1:
-        n_clipped //= 2
-    return MixFacts(peak, n_clipped)
+    # A flat top below the peak is a square wave, or clipped before the fader: not this mix's end.
+    if ceiling < _AT_CEILING * peak:
+        return MixFacts(peak, np.inf, 0)
+    n_clipped = sum(int(is_clipped(b, ceiling).sum()) for b in mix.blocks(mix.rate_hz))
+    return MixFacts(peak, ceiling, n_clipped // 2)
 
 
-def clipped(samples: NDArray[np.floating]) -> NDArray[np.bool_]:
+def is_clipped(samples: NDArray[np.floating], ceiling: float) -> NDArray[np.bool_]:
+    """Samples at the level where a mix is clipped."""
+    return np.abs(samples) >= _AT_CEILING * ceiling
+
+
+def flat_tops(samples: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Samples that stand still beside loud equal ones: a flat top of three or more."""
     same = np.zeros(samples.shape, dtype=bool)
     if samples.shape[1] < _CLIPPED_RUN:

@@ -24,7 +24,6 @@ from drummix.effects.reverse import (
 )
 from drummix.gain_staging import TOM_ROLES, StagedStem
 from drummix.matching.example import Example
-from drummix.roles import Role
 
 DoubleArray = NDArray[np.float64]
 FloatArray = NDArray[np.float32]
@@ -33,7 +32,7 @@ Repair = Callable[[int, FloatArray, FloatArray], FloatArray]
 """Number of the first sample, stems and mix to the mix that the filters alone should make."""
 
 TAPS = (1, 8, 32, 64, 128, 256, 512, 1024)
-RIDGES = (1e-8, 1e-5, 1e-3)
+RIDGES = (1e-8, 1e-5)
 MAX_LEAD = 16
 SURE = 0.5
 """A microphone whose confidence is below this may have been heard through others."""
@@ -41,8 +40,6 @@ SURE = 0.5
 _N_PIECES = 8
 _NEAR_DB = 0.25
 _WAITS_FOR_DB = 0.1
-_HELD = 1e6
-_FADER_DRUMS = (Role.KICK, Role.SNARE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +126,8 @@ def learn_filters(
 ) -> LearnedFilters:
     """Fit the filters to both halves.
 
-    A tom that is never struck shows only how its bleed was treated, and that only if the fit is
-    sure of it. Where it is not, its filter is held at that of a struck tom, or else flat, in the
-    centre, at the fader of kick and snare, and the others are fitted around it.
+    A tom that is never struck shows how the bleed in its microphone was treated. What a stroke
+    would have got it shows only if the fit is sure of it; where it is not, it is not learned.
     """
     n_taps, ridge, scores = chosen
     both = halves[0] + halves[1]
@@ -143,29 +139,7 @@ def learn_filters(
         and not (stem.role in TOM_ROLES and stem.is_bleed and found.confidence < SURE)
         for stem, found in zip(staged, fit.stems, strict=True)
     )
-    held = np.array(
-        [not known and not f.is_silent for known, f in zip(is_learned, fit.stems, strict=True)]
-    )
-    if held.any():
-        weights = np.where(held, _HELD, ridge)
-        towards = np.zeros_like(fit.filters)
-        towards[:, held] = _instead(fit, staged, is_learned)[:, np.newaxis]
-        fit = solve(both, n_taps=n_taps, n_lead=n_lead, ridge=weights, towards=towards)
     return LearnedFilters(fit, is_learned, scores, static.score, ridge, both)
-
-
-def _instead(fit: MixFit, staged: Sequence[StagedStem], is_learned: Sequence[bool]) -> DoubleArray:
-    """Filters (2, taps) of a drum that was never struck."""
-    known = [index for index, learned in enumerate(is_learned) if learned]
-    toms = [index for index in known if staged[index].role in TOM_ROLES]
-    if toms:
-        best = max(toms, key=lambda index: fit.stems[index].own_share)
-        return fit.filters[:, best]
-    flat = np.zeros((2, fit.n_taps))
-    drums = [index for index in known if staged[index].role in _FADER_DRUMS]
-    if drums:
-        flat[:, fit.n_lead] = np.sqrt(np.mean(np.sum(fit.filters[:, drums] ** 2, axis=2)))
-    return flat
 
 
 def _across(halves: tuple[Equations, Equations], n_taps: int, ridge: float) -> tuple[Score, Score]:

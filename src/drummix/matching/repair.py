@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 
 from drummix.effects.reverse import MixFit
-from drummix.matching.example import FloatArray, clipped
+from drummix.matching.example import FloatArray, is_clipped
 from drummix.matching.learning import Repair
 
 
@@ -34,7 +34,7 @@ class FilterMemory:
         return mix.astype(np.float32)
 
 
-def unclipped(fit: MixFit) -> Repair:
+def unclipped(fit: MixFit, ceiling: float) -> Repair:
     """For a clipped mix: where the filters make more than the flat top, their sound is taken.
 
     A clipped sample says only that the mix was at least as loud as it.
@@ -43,7 +43,7 @@ def unclipped(fit: MixFit) -> Repair:
 
     def repair(first: int, stems: FloatArray, mix: FloatArray) -> FloatArray:
         made = memory(stems)
-        beyond = clipped(mix) & (np.sign(made) == np.sign(mix)) & (np.abs(made) > np.abs(mix))
+        beyond = is_clipped(mix, ceiling) & (made * np.sign(mix) > np.abs(mix))
         return np.where(beyond, made, mix)
 
     return repair

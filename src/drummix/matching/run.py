@@ -30,11 +30,17 @@ from drummix.mixers.style import Style
 from drummix.session import Session, open_session
 from drummix.session.gathering import Roles, Source
 
-DEFAULT_MAX_TAPS = 512
+DEFAULT_MAX_TAPS = 128
+"""Longer filters come nearer to the example and, where its mix is more than filters, bring other
+songs less near (see docs/match.md)."""
+
 LEAST_EXPLAINED = 0.6
 """Share of a mix that filters must explain on the half they were not fitted to: mixes of the same
 stems reach 0.9 and more even with heavy processing, those of another take of the same beat and
 kit stay below 0.5."""
+
+_REPAIRS = 4
+"""Each fit raises the clipped peaks further, and less each time."""
 
 _MANY_CLIPPED_S = 0.0001
 
@@ -112,7 +118,9 @@ def match(
     _check_belongs(example, learned)
     notices = _notices(example, part, facts)
     if facts.n_clipped and opened.rate_hz == session.rate_hz:
-        learned = _learn_again(example, part, learned, staged, unclipped(learned.fit))
+        for _ in range(_REPAIRS):
+            repair = unclipped(learned.fit, facts.ceiling)
+            learned = _learn_again(example, part, learned, staged, repair)
     tell("listening", 4, steps)
     bus = Chain("bus")
     if with_bus:

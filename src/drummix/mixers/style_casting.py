@@ -19,6 +19,7 @@ _DRUMS: tuple[tuple[Role, ...], ...] = (
     (Role.HIHAT, Role.HIHAT_2),
     (Role.RIDE, Role.CRASH, Role.CYMBAL),
 )
+_FADER_DRUMS = (Role.KICK, Role.SNARE)
 _SIDES: tuple[tuple[Role, Role, Role], ...] = (
     (Role.OVERHEAD_LEFT, Role.OVERHEAD_RIGHT, Role.OVERHEAD_MONO),
     (Role.ROOM_LEFT, Role.ROOM_RIGHT, Role.ROOM_MONO),
@@ -40,37 +41,47 @@ class CastMic:
     why: str
 
 
-def cast_stems(stems: Sequence[Stem], style: Style) -> tuple[CastMic, ...]:
+def cast_stems(
+    stems: Sequence[Stem], style: Style, is_bleed: Sequence[bool]
+) -> tuple[CastMic, ...]:
     """Find the style's microphone for every stem.
 
     Rules, the first that applies: a learned microphone of the same role (several: in order, the
-    last for all that follow). A tom is mixed as the nearest tom. An overhead or room of one side as
-    the other side mirrored, or as the mono one, panned; a mono one as the mean of both sides.
-    The first microphone of a drum (kick, snare, hi-hat, cymbals) as another on the same drum,
-    where none of the session's own on it is known. All else is left out.
+    last for all that follow). A tom that is not struck here as one that was not struck there. A
+    tom as the nearest tom, or where none was struck flat, in the centre, at the fader of kick and
+    snare. An overhead or room of one side as the other side mirrored, or as the mono one, panned;
+    a mono one as the mean of both sides. The first microphone of a drum (kick, snare, hi-hat,
+    cymbals) as another on the same drum, where none of the session's own on it is known. All else
+    is left out.
 
     Args:
         stems: Stems of a session.
         style: The style.
+        is_bleed: For each stem, whether it is a tom's that is never struck.
 
     Returns:
         One entry for each stem, in order.
     """
     learned: defaultdict[Role, list[StyleMic]] = defaultdict(list)
-    for mic in style.microphones:
-        if mic.is_learned:
-            learned[mic.role].append(mic)
+    for known_mic in style.microphones:
+        if known_mic.is_learned:
+            learned[known_mic.role].append(known_mic)
     n_seen: Counter[Role] = Counter()
     known = {stem.role for stem in stems} & set(learned)
-    cast = []
-    for stem in stems:
+    cast: list[CastMic] = []
+    unstruck = {mic.role: mic for mic in style.microphones if not mic.is_learned}
+    for stem, bleeds in zip(stems, is_bleed, strict=True):
         number = n_seen[stem.role]
         n_seen[stem.role] += 1
         if learned[stem.role]:
-            mics = learned[stem.role]
-            cast.append(CastMic(stem, mics[min(number, len(mics) - 1)], ""))
+            own = learned[stem.role]
+            cast.append(CastMic(stem, own[min(number, len(own) - 1)], ""))
             continue
-        mic, why = _borrowed(stem.role, {role: mics[0] for role, mics in learned.items() if mics})
+        if bleeds and stem.role in unstruck:
+            cast.append(CastMic(stem, unstruck[stem.role], ""))
+            continue
+        first = {role: mics[0] for role, mics in learned.items() if mics}
+        mic, why = _borrowed(stem.role, first, style.n_lead)
         if mic is None:
             mic, why = _of_the_same_drum(stem.role, learned, known)
             if mic is not None:
@@ -101,14 +112,18 @@ def cast_notices(cast: Sequence[CastMic], style: Style) -> list[str]:
     return notices
 
 
-def _borrowed(role: Role, learned: dict[Role, StyleMic]) -> tuple[StyleMic | None, str]:
+def _borrowed(
+    role: Role, learned: dict[Role, StyleMic], n_lead: int
+) -> tuple[StyleMic | None, str]:
     if role in _TOMS:
         place = _TOMS.index(role)
         near = sorted(
             (other for other in _TOMS if other in learned),
             key=lambda other: abs(_TOMS.index(other) - place),
         )
-        return (learned[near[0]], f"mixed as its {near[0]}") if near else (None, "no tom in it")
+        if near:
+            return learned[near[0]], f"mixed as its {near[0]}"
+        return _flat(role, [learned[drum] for drum in _FADER_DRUMS if drum in learned], n_lead)
     for left, right, mono in _SIDES:
         if role in (left, right):
             other = right if role is left else left
@@ -134,6 +149,17 @@ def _of_the_same_drum(
             if learned.get(other):
                 return learned[other][0], f"mixed as its {other}"
     return None, "nothing like it in it"
+
+
+def _flat(role: Role, drums: Sequence[StyleMic], n_lead: int) -> tuple[StyleMic | None, str]:
+    """A drum that nothing is known of: unfiltered, in the centre, as loud as the others."""
+    if not drums:
+        return None, "no tom, kick or snare in it"
+    taps = np.zeros(drums[0].left.size)
+    taps[n_lead] = 1.0
+    gain_db = float(np.mean([drum.gain_db for drum in drums]))
+    flat = replace(drums[0], role=role, gain_db=gain_db, pan=0.0, left=taps, right=taps)
+    return flat, "flat, in the centre, at the fader of kick and snare"
 
 
 def _mirrored(mic: StyleMic) -> StyleMic:

@@ -54,7 +54,8 @@ class StyleMixer:
             SessionError: If the style knows none of them.
         """
         style = self._style
-        cast = cast_stems(session.stems, style)
+        staged = _stage(session, progress)
+        cast = cast_stems(session.stems, style, [stem.is_bleed for stem in staged])
         if all(entry.mic is None for entry in cast):
             there = ", ".join(dict.fromkeys(stem.role for stem in session.stems))
             known = ", ".join(dict.fromkeys(m.role for m in style.microphones if m.is_learned))
@@ -62,7 +63,7 @@ class StyleMixer:
                 f"{session.name} has {there}, and the style {style.name} mixes {known}: nothing "
                 "to mix; learn a style from a session with these microphones"
             )
-        changes_db, level_notices = self._level_changes(session, cast, progress)
+        changes_db, level_notices = self._level_changes(cast, staged)
         filters = _filters(cast, changes_db, style.n_taps)
         notices = [*cast_notices(cast, style), *level_notices]
         if session.rate_hz != style.rate_hz:
@@ -77,13 +78,12 @@ class StyleMixer:
         )
 
     def _level_changes(
-        self, session: Session, cast: Sequence[CastMic], progress: Progress | None
+        self, cast: Sequence[CastMic], staged: Sequence[StagedStem]
     ) -> tuple[list[float], list[str]]:
         """What each stem is turned up by before its filter, in dB, and what to say about it."""
         zeros = [0.0] * len(cast)
         if self._levels == "as_recorded":
             return zeros, []
-        staged = _stage(session, progress)
         changes_db = [_change_db(e, stem) for e, stem in zip(cast, staged, strict=True)]
         sizes = [abs(change) for change in changes_db if change is not None]
         filled = [0.0 if change is None else round(change, 3) for change in changes_db]
