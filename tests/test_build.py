@@ -17,7 +17,7 @@ import pytest
 
 from drummix import audio
 from drummix.audio import Audio
-from drummix.corpus import build, processes
+from drummix.corpus import build, processes, recording
 from drummix.corpus.build import render_corpus
 from drummix.corpus.checking import check_corpus
 from drummix.corpus.groove import PerformedHit
@@ -524,6 +524,19 @@ def test_kits_take_turns_and_each_performance_is_played_once(sources: Path) -> N
     assert [kit_label(plan.kit) for plan in train] == ["kit-a", "kit-b", "kit-a", "kit-b"]
     assert len({plan.material.performance for plan in planned}) == len(planned) == 6
     assert len({plan.seed for plan in planned}) == 6
+
+
+def test_built_in_kits_of_other_seeds_are_other_kits(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("synthkit", "synthkit-7")
+    planned = plan_corpus(settings_for(sources, hours={"test": None}, kits=names))
+    assert {kit_label(plan.kit) for plan in planned} == set(names)
+    made: list[int] = []
+    monkeypatch.setattr(recording, "synth_kit", lambda seed, **options: made.append(seed))
+    for name in names:
+        recording.load_kit(name)
+    assert made == [0, 7]
 
 
 def test_a_part_is_planned_the_same_whatever_the_other_parts(settings: CorpusSettings) -> None:

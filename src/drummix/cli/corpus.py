@@ -44,8 +44,8 @@ Kits = Annotated[
     typer.Option(
         "--kit",
         metavar="FOLDER",
-        help="Folder of a DrumGizmo kit, or synthkit for the built-in one. Repeatable: the kits "
-        "take turns.",
+        help="Folder of a DrumGizmo kit, or synthkit for the built-in one (synthkit-1 and so on "
+        "for others). Repeatable: the kits take turns.",
     ),
 ]
 Groove = Annotated[

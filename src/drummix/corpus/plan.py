@@ -26,7 +26,8 @@ from drummix.corpus.taste import Perspective
 from drummix.errors import CorpusError, SettingError
 
 SYNTHKIT = "synthkit"
-"""Name that stands for the built-in kit where a kit folder is asked for."""
+"""Name that stands for the built-in kit where a kit folder is asked for; ``synthkit-7`` is another,
+of seed 7."""
 
 CORPUS_RATE_HZ = 44_100
 """Sample rate of every corpus, the paper's; kits at other rates are resampled."""
@@ -39,8 +40,8 @@ class CorpusSettings:
     """How a corpus is made.
 
     Args:
-        kits: DrumGizmo kit folders, or ``synthkit`` for the built-in kit; their order does not
-            matter.
+        kits: DrumGizmo kit folders, or ``synthkit`` (``synthkit-1``, ...) for a built-in kit; their
+            order does not matter.
         groove: Folder of the Groove MIDI Dataset.
         hours: Part -> hours of audio wanted, or None for all there is; a part that is not named
             is left out. Fewer hours come out where the part's performances end before.
@@ -152,6 +153,16 @@ class PlannedItem:
     seed: int
 
 
+def synthkit_seed(kit: str) -> int | None:
+    """Seed of a built-in kit by its name; None for the folder of another.
+
+    >>> synthkit_seed("synthkit"), synthkit_seed("synthkit-7"), synthkit_seed("kits/synthkit")
+    (0, 7, None)
+    """
+    found = re.fullmatch(rf"{SYNTHKIT}(?:-([0-9]{{1,9}}))?", kit)
+    return int(found.group(1) or 0) if found else None
+
+
 def kit_label(kit: str) -> str:
     """Name of a kit in a corpus: that of its folder.
 
@@ -175,7 +186,7 @@ def plan_corpus(settings: CorpusSettings) -> tuple[PlannedItem, ...]:
         CorpusError: If a kit is not there, or there is nothing for a kind or a part.
     """
     for kit in settings.kits:
-        if kit != SYNTHKIT:
+        if synthkit_seed(kit) is None:
             find_kit_file(Path(kit))
     index = read_groove_index(Path(settings.groove))
     return tuple(item for part in settings.hours for item in _plan_part(settings, part, index))
@@ -234,7 +245,7 @@ def _materials(
 
 def _notes_of(kit: str) -> tuple[int, ...]:
     """The lowest note of each instrument of a kit."""
-    if kit != SYNTHKIT:
+    if synthkit_seed(kit) is None:
         return tuple(sorted(instrument_notes(Path(kit)).values()))
     lowest: dict[str, int] = {}
     for note, name in sorted(NOTE_MAP.items()):

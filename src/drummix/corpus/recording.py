@@ -21,7 +21,7 @@ from drummix.corpus.engineer import ReferenceMixes, mix_reference, mix_target
 from drummix.corpus.kinds import strokes_of
 from drummix.corpus.kit import FloatArray, Kit
 from drummix.corpus.manifest import Target
-from drummix.corpus.plan import CORPUS_RATE_HZ, SYNTHKIT, CorpusSettings, PlannedItem
+from drummix.corpus.plan import CORPUS_RATE_HZ, CorpusSettings, PlannedItem, synthkit_seed
 from drummix.corpus.render import Rendering, render_performance
 from drummix.corpus.strokes import HitPool
 from drummix.corpus.studio import Studio
@@ -108,8 +108,9 @@ class RecordingSession:
 
 def load_kit(name: str) -> Kit:
     """A DrumGizmo kit by its folder, or the built-in kit by the name ``synthkit``."""
-    if name == SYNTHKIT:
-        return synth_kit(rate_hz=CORPUS_RATE_HZ, hits_per_instrument=_SYNTHKIT_HITS)
+    seed = synthkit_seed(name)
+    if seed is not None:
+        return synth_kit(seed, rate_hz=CORPUS_RATE_HZ, hits_per_instrument=_SYNTHKIT_HITS)
     return read_kit(Path(name), rate_hz=CORPUS_RATE_HZ)
 
 
