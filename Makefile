@@ -58,5 +58,5 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing drummix with its training and test tools into $(VENV): a few minutes, once."
-	@$(PIP_INSTALL) -e '.[train,listen,speed,ray,dev]'
+	@$(PIP_INSTALL) -e '.[train,listen,dev]'
 	@touch $(VENV)/.core $@
