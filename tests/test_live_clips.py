@@ -1,5 +1,6 @@
 """Clips of sessions that are rendered as they are needed."""
 
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -194,6 +195,16 @@ def test_a_clip_depends_on_seed_epoch_and_number_and_not_on_what_was_rendered_be
     assert torch.equal(later[0], in_order[17][0])
     reseeded = RandomClips(source_of(sources, seed=1), n_clips=16, seed=5, epoch=0)
     assert not torch.equal(reseeded[3][0], in_order[3][0])
+
+
+def test_a_source_that_is_handed_to_a_process_gives_the_same_clips_without_its_kits(sources):
+    source = source_of(sources)
+    stems, mix = RandomClips(source, n_clips=16, seed=0, epoch=0)[3]
+    handed = pickle.loads(pickle.dumps(source_of(sources)))
+    assert handed._kits._loaded == {}
+    again = RandomClips(handed, n_clips=16, seed=0, epoch=0)[3]
+    assert torch.equal(again[0], stems)
+    assert torch.equal(again[1], mix)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft
 
 from drummix.corpus.kit import FloatArray
@@ -277,21 +278,38 @@ def _filtered(stems: FloatArray, rate_hz: int, disturbance: Disturbance) -> Floa
     # Room for the delay, and for what rings before and after it, so that nothing wraps round.
     n_room = math.ceil(delays_s.max() * rate_hz) + 512
     n_fft = fft.next_fast_len(n_samples + n_room, real=True)
-    frequencies_hz = np.arange(n_fft // 2 + 1) * (rate_hz / n_fft)
+    bin_hz = rate_hz / n_fft
+    spectra = fft.rfft(stems[changed], n_fft)
+    tilts = _tilts(np.arange(spectra.shape[1]) * bin_hz, tilts_db[changed])
+    for spectrum, tilt, delay_s in zip(spectra, tilts, delays_s[changed], strict=True):
+        spectrum *= tilt
+        spectrum *= _turns(-delay_s * bin_hz, len(spectrum))
     disturbed = stems.copy()
-    for index in changed:
-        response = _tilt(frequencies_hz, tilts_db[index])
-        response = response * np.exp(-2j * np.pi * delays_s[index] * frequencies_hz)
-        spectrum = fft.rfft(stems[index], n_fft) * response.astype(np.complex64)
-        disturbed[index] = fft.irfft(spectrum, n_fft)[:n_samples]
+    disturbed[changed] = fft.irfft(spectra, n_fft)[:, :n_samples]
     return disturbed
 
 
-def _tilt(frequencies_hz: np.ndarray, tilt_db: float) -> np.ndarray:
-    """Response of a first-order tilt: 0 dB at the pivot, opposite gains far below and above."""
-    gain = db_to_gain(tilt_db)
-    ratio = 1j * frequencies_hz / TILT_PIVOT_HZ
-    return (1.0 + gain * ratio) / (gain + ratio)
+def _tilts(frequencies_hz: np.ndarray, tilts_db: np.ndarray) -> NDArray[np.complex64]:
+    """Responses of first-order tilts: 0 dB at the pivot, opposite gains far below and above.
+
+    That is (1 + g jr) / (g + jr) with gain g and frequency r of the pivot's.
+    """
+    ratio = (frequencies_hz / TILT_PIVOT_HZ).astype(np.float32)
+    gains = db_to_gain(tilts_db).astype(np.float32)[:, np.newaxis]
+    tilts = np.empty((len(gains), len(ratio)), np.complex64)
+    scale = 1.0 / (gains**2 + ratio**2)
+    tilts.real = gains * (1.0 + ratio**2) * scale
+    tilts.imag = (gains**2 - 1.0) * ratio * scale
+    return tilts
+
+
+def _turns(cycles: float, n: int) -> NDArray[np.complex64]:
+    """exp(2 pi i cycles k) for k of 0 up to n, as products of far fewer exponentials."""
+    n_fine = 256
+    fine = np.exp(2j * np.pi * cycles * np.arange(n_fine))
+    coarse = np.exp(2j * np.pi * cycles * n_fine * np.arange(n // n_fine + 1))
+    turns = np.multiply.outer(coarse.astype(np.complex64), fine.astype(np.complex64))
+    return turns.ravel()[:n]
 
 
 def _noise(n_samples: int, level_dbfs: float, rng: np.random.Generator) -> FloatArray:

@@ -130,11 +130,12 @@ def _tone(track: FloatArray, role: Role, rate_hz: int, taste: Taste) -> FloatArr
 def _bus(tracks: Mapping[Role, FloatArray], taste: Taste) -> FloatArray:
     """Faders and pans: tracks (1, N) to stereo (2, N)."""
     mirror = 1.0 if taste.perspective == "audience" else -1.0
-    stereo = [
-        np.float32(db_to_gain(taste.faders_db[role])) * pan(track, mirror * taste.pans[role])
-        for role, track in tracks.items()
-    ]
-    return np.sum(stereo, axis=0, dtype=np.float32)
+    n_samples = next(iter(tracks.values())).shape[1]
+    stereo = np.zeros((2, n_samples), np.float32)
+    for role, track in tracks.items():
+        fader = np.float32(db_to_gain(taste.faders_db[role]))
+        stereo += fader * pan(track, mirror * taste.pans[role])
+    return stereo
 
 
 def _wet(channels: _Channels, rendering: Rendering, studio: Studio, taste: Taste) -> FloatArray:

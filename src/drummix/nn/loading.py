@@ -8,6 +8,7 @@ the step.
 from __future__ import annotations
 
 import copy
+import ctypes
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from drummix.nn.clips import FixedClips, RandomClips, Source
 from drummix.nn.config import TrainSettings
+
+# Options of glibc's mallopt, from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Stems (batch, 8, input frames), mixes (batch, 2, output frames), numbers of the clips."""
@@ -86,6 +90,21 @@ class _Listening:
     def clip(self, index: Any, *rest: Any, **named: Any) -> Any:
         self.names.append(self.source.name_of(index))
         return self.source.clip(index, *rest, **named)
+
+
+def start_worker(worker: int) -> None:
+    """Let a process that makes clips keep the memory that it frees.
+
+    Clips are made of arrays of megabytes that live for milliseconds. The C library of Linux gives
+    such memory back at once, and the kernel clears every page of it again for the next one, which
+    takes as long as making the clip.
+    """
+    try:
+        library = ctypes.CDLL(None)
+        for option, n_bytes in ((_M_MMAP_THRESHOLD, 32 << 20), (_M_TRIM_THRESHOLD, 256 << 20)):
+            library.mallopt(option, n_bytes)
+    except (OSError, AttributeError, TypeError):
+        pass  # Another C library: it does as it does.
 
 
 class EpochShare:
@@ -159,6 +178,7 @@ class ClipLoading(lightning.LightningDataModule):
                 pin_memory=torch.cuda.is_available(),
                 prefetch_factor=4 if settings.workers else None,
                 persistent_workers=settings.workers > 0,
+                worker_init_fn=start_worker if settings.workers else None,
             )
             self._loaders[part] = (share, loader)
         share, loader = self._loaders[part]
