@@ -3,6 +3,7 @@
 import pickle
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import mido
 import numpy as np
@@ -27,7 +28,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 from drummix.nn.clip_sources import clip_sources  # noqa: E402
 from drummix.nn.clips import FixedClips, RandomClips  # noqa: E402
 from drummix.nn.live_clips import HeldSession, LiveSource, SessionPlace  # noqa: E402
-from drummix.nn.loading import EpochShare  # noqa: E402
+from drummix.nn.loading import ClipLoading, EpochShare  # noqa: E402
 from drummix.nn.train import train  # noqa: E402
 
 RATE_HZ = 44100
@@ -355,6 +356,24 @@ def test_numbers_go_on_from_epoch_to_epoch_and_are_shared_out():
     assert (len(share), list(share)) == (2, [1, 4])
     share.epoch = 2
     assert list(share) == [15, 18]
+
+
+def test_each_epoch_of_a_run_has_clips_of_its_own_and_both_parts_keep_their_loader(
+    sources, tmp_path
+):
+    settings = settings_of(sources, tmp_path)
+    loading = ClipLoading(settings, clip_sources(settings, rate_hz=RATE_HZ))
+    loading.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
+    first, validation = loading.train_dataloader(), loading.val_dataloader()
+    numbers = [number for _, _, numbers in first for number in numbers.tolist()]
+    assert numbers == list(range(16))
+    loading.trainer.current_epoch = 2
+    assert loading.train_dataloader() is first
+    assert loading.val_dataloader() is validation
+    later = next(iter(first))
+    assert later[2].tolist() == [32, 33, 34, 35]
+    clips = RandomClips(loading.sources["train"], n_clips=16, seed=settings.seed, epoch=2)
+    assert torch.equal(later[0][1], clips[1][0])
 
 
 def test_a_live_run_that_was_stopped_ends_as_one_left_alone_with_any_workers(sources, tmp_path):
