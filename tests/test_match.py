@@ -155,7 +155,7 @@ def test_constant_offset_is_found_to_the_sample(offset: int) -> None:
     found = learned(stems, moved)
     assert found.style.learned["offset_samples"] == offset
     assert transfer_db(found) > 60.0
-    assert any("begins its song" in notice for notice in found.notices) == (offset != 0)
+    assert any("start of the" in notice for notice in found.notices) == (offset != 0)
 
 
 def test_edits_at_the_ends_are_left_out() -> None:
@@ -262,7 +262,10 @@ def test_compressor_and_plate_on_the_bus_are_found() -> None:
     made = Chain("bus", (Effect("plate", wet | cuts), Effect("compress", squeeze)))
     wanted = made.apply(dry, RATE_HZ)
     half = N_SAMPLES // 2
-    parts = [Excerpt(RATE_HZ, dry[:, p], wanted[:, p]) for p in (slice(0, half), slice(half, None))]
+    parts = [
+        Excerpt(RATE_HZ, dry[:, p], wanted[:, p])
+        for p in (slice(0, half // 2), slice(half, half + half // 2))
+    ]
     found = search_bus(*parts)
     assert [effect.name for effect in found.effects][:2] == ["plate", "compress"]
     assert residual_db(parts[1], found) < residual_db(parts[1], Chain("bus")) - 6.0
@@ -274,12 +277,15 @@ def test_bus_that_does_nothing_is_left_out() -> None:
     half = N_SAMPLES // 2
     parts = [
         Excerpt(RATE_HZ, dry[:, p], dry[:, p] + noise[:, p])
-        for p in (slice(0, half), slice(half, None))
+        for p in (slice(0, half // 3), slice(half, half + half // 3))
     ]
     assert search_bus(*parts).effects == ()
 
 
-def test_learned_bus_brings_another_song_nearer() -> None:
+def test_learned_bus_brings_another_song_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One plate to try instead of 24, which is half the time of this file.
+    for name in ("_PLATE_DECAYS", "_PLATE_SIZES", "_PREDELAYS_MS"):
+        monkeypatch.setattr(f"drummix.matching.bus.{name}", (0.5,))
     squeeze = {"threshold_db": -24.0, "ratio": 6.0, "attack_ms": 1.0, "release_ms": 80.0}
     bus = Chain("bus", (Effect("compress", squeeze),))
     first, second = (bus.apply(mix_of(song(seed)), RATE_HZ) for seed in (1, 2))

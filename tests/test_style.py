@@ -261,6 +261,19 @@ def test_auto_matches_only_levels_of_another_session(gain_db: float, is_matched:
     assert ("--as-recorded" in said) == is_matched
 
 
+def test_drum_that_is_not_played_does_not_become_as_loud_as_one_that_is() -> None:
+    names = ("kick", "snare", "overhead_left")
+    tracks = {name: noise(seed=seed) for seed, name in enumerate(names)}
+    roles = [Role(name) for name in names]
+    gains = staged_gains(np.concatenate(list(tracks.values())), roles, RATE_HZ).astype(float)
+    staged_db = gain_to_db(gains)
+    by = style(*(mic(r, staged_gain_db=float(g)) for r, g in zip(roles, staged_db, strict=True)))
+    quiet = tracks | {"kick": 0.01 * tracks["kick"]}
+    said = notices(quiet, by, levels="match")
+    assert said == ""  # 40 dB less kick is no other preamp: nothing is changed
+    assert "kick +20.0" in notices(tracks | {"kick": 0.1 * tracks["kick"]}, by, levels="match")
+
+
 def test_unknown_levels_are_refused() -> None:
     with pytest.raises(SettingError, match="levels is 'loud'"):
         StyleMixer(style(mic(Role.KICK)), levels="loud")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ by how much of the mix the stems explain there: that tells a bar from its repeti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +25,11 @@ _N_EXCERPTS = 3
 _EXCERPT_S = 1.0
 _MARGIN_FRAMES = 2
 _WINDOW_S = 0.5
-_MATCHING_SHARE = 0.5
+_MATCHING_SHARE = 0.3
+"""Static gains explain more than this of a heavily processed mix, and none of a foreign one."""
+
+_FADE_DB = 1.0
+_UNUSUAL = 3.0
 _QUIET = 1e-3
 """Windows 30 dB below the mean power say nothing about whether they match."""
 
@@ -35,7 +39,7 @@ def find_offset(example: Example) -> int:
     frame = max(1, round(_FRAME_S * example.session.rate_hz))
     stems, mix = _frame_energies(example, frame)
     places = _likely_places(_onsets(stems), _onsets(mix))
-    starts = _excerpt_starts(mix, places, stems.size, frame, example)
+    starts = _excerpt_starts(mix, frame)
     scores = _explained_by_offset(example, starts, [place * frame for place in places], frame)
     return max(scores, key=lambda offset: scores[offset])
 
@@ -52,15 +56,7 @@ def matching_part(example: Example) -> tuple[int, int]:
     grams, crossed, energy = _window_sums(example, start, stop, edges)
     first, last = 0, len(edges)
     for _ in range(8):
-        gram, right = grams[first:last].sum(axis=0), crossed[first:last].sum(axis=0)
-        ridge = 1e-9 * np.trace(gram) + 1e-30
-        gains = linalg.solve(gram + ridge * np.eye(gram.shape[0]), right, assume_a="pos")
-        made = np.einsum("ic,kij,jc->k", gains, grams, gains)
-        residual = energy - 2.0 * np.einsum("ic,kic->k", gains, crossed) + made
-        loud = np.maximum(energy, made)
-        counts = loud > _QUIET * loud[first:last].mean()
-        good = np.flatnonzero(counts & (residual < (1.0 - _MATCHING_SHARE) * energy))
-        bad = counts & (residual >= (1.0 - _MATCHING_SHARE) * energy)
+        good, bad = _judged(grams, crossed, energy, slice(first, last))
         if good.size == 0:
             return start, stop
         # From the outermost good window on, quiet windows belong to the part.
@@ -69,6 +65,29 @@ def matching_part(example: Example) -> tuple[int, int]:
             break
         first, last = trimmed
     return edges[first], min(stop, edges[last - 1] + window)
+
+
+def _judged(
+    grams: DoubleArray, crossed: DoubleArray, energy: DoubleArray, part: slice
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Numbers of the windows that static gains of a part explain, and which ones they do not.
+
+    A window does not match if hardly anything of it is explained, or if its level is off and more
+    is left over than in most windows: so is a fade.
+    """
+    gram, right = grams[part].sum(axis=0), crossed[part].sum(axis=0)
+    ridge = 1e-9 * np.trace(gram) + 1e-30
+    gains = linalg.solve(gram + ridge * np.eye(gram.shape[0]), right, assume_a="pos")
+    made = np.einsum("ic,kij,jc->k", gains, grams, gains)
+    both = np.einsum("ic,kic->k", gains, crossed)
+    residual = (energy - 2.0 * both + made) / (energy + 1e-30)
+    level_db = np.abs(20.0 * np.log10(np.maximum(both, 1e-30) / (made + 1e-30)))
+    loud = np.maximum(energy, made)
+    counts = loud > _QUIET * loud[part].mean()
+    usual = float(np.median(residual[part][counts[part]])) if counts[part].any() else 0.0
+    is_off = (level_db > _FADE_DB) & (residual > _UNUSUAL * usual)
+    bad = counts & ((residual > 1.0 - _MATCHING_SHARE) | is_off)
+    return np.flatnonzero(counts & ~bad), bad
 
 
 def _outwards(bad: NDArray[np.bool_], first: int, last: int) -> tuple[int, int]:
@@ -107,7 +126,7 @@ def _frame_energies(example: Example, frame: int) -> tuple[DoubleArray, DoubleAr
     return stems, mix
 
 
-def _energies(blocks, frame: int) -> DoubleArray:  # type: ignore[no-untyped-def]
+def _energies(blocks: Iterable[NDArray[np.float32]], frame: int) -> DoubleArray:
     rest = None
     energies = []
     for block in blocks:
@@ -143,9 +162,7 @@ def _likely_places(stems: DoubleArray, mix: DoubleArray) -> list[int]:
     return places
 
 
-def _excerpt_starts(
-    mix: DoubleArray, places: Sequence[int], n_stem_frames: int, frame: int, example: Example
-) -> list[int]:
+def _excerpt_starts(mix: DoubleArray, frame: int) -> list[int]:
     """Samples of the mix where its loudest excerpts begin, spread over its length."""
     n_frames = max(1, min(mix.size, round(_EXCERPT_S / _FRAME_S)))
     summed = np.cumsum(np.concatenate([[0.0], mix]))

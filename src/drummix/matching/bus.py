@@ -121,14 +121,15 @@ def _distance_db(made: FloatArray, wanted: FloatArray) -> float:
 
 
 def _search_plate(excerpt: Excerpt, before: tuple[Effect, ...]) -> Effect | None:
-    missing = (excerpt.wanted - excerpt.dry).astype(np.float64)
+    track = Chain("bus", before).apply(excerpt.dry, excerpt.rate_hz)
+    missing = (excerpt.wanted - track).astype(np.float64)
     best: tuple[float, Effect] | None = None
     for decay in _PLATE_DECAYS:
         for size in _PLATE_SIZES:
             for predelay_ms in _PREDELAYS_MS:
                 settings = {"decay": decay, "size": size, "predelay_ms": predelay_ms}
                 wet = plate(
-                    excerpt.dry, excerpt.rate_hz, excursion_samples=0.0, **settings, **_PLATE_CUTS
+                    track, excerpt.rate_hz, excursion_samples=0.0, **settings, **_PLATE_CUTS
                 )
                 crossed = float(np.vdot(wet, missing))
                 energy = float(np.vdot(wet, wet))

@@ -27,7 +27,7 @@ def describe_mics(
     mics = []
     for index, (stem, level) in enumerate(zip(session.stems, staged, strict=True)):
         taps = learned.fit.filters[:, index]
-        gains = channel_gains(learned.equations, index, taps, learned.fit.n_lead)
+        gains = channel_gains(learned.equations, index, taps)
         gain_db, pan, unit = split(taps, gains, learned.fit.n_lead)
         trust = learned.fit.stems[index]
         mics.append(
@@ -53,7 +53,7 @@ def describe_mics(
     return tuple(mics)
 
 
-def channel_gains(equations: Equations, index: int, taps: DoubleArray, n_lead: int) -> DoubleArray:
+def channel_gains(equations: Equations, index: int, taps: DoubleArray) -> DoubleArray:
     """By how much a stem's RMS level changes on its way into each channel (2,), linear."""
     lags = equations.products[index, index, : taps.shape[1]]
     energy = float(lags[0])

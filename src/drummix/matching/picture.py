@@ -60,6 +60,7 @@ def draw_style(style: Style, target: Path | str) -> Path:
         axis.set_xticks([100, 1000, 10_000], ["100", "1k", "10k"])
     axes[0].set_ylim(top_db - _RANGE_DB, top_db)
     axes[0].legend(fontsize=7, loc="lower left")
+    figure.supxlabel("Hz", fontsize=8)
     for axis in axes[len(style.microphones) :]:
         axis.set_visible(False)
     with atomic_path(target) as temporary:

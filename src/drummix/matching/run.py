@@ -188,11 +188,11 @@ def _notices(example: Example, part: tuple[int, int], facts: MixFacts) -> list[s
     if mix.rate_hz != rate_hz:
         notices.append(f"{mix.name} is {mix.rate_hz} Hz: resampled to the stems' {rate_hz} Hz")
     if example.offset:
-        side = "later" if example.offset > 0 else "earlier"
         shift_ms = 1000.0 * abs(example.offset) / rate_hz
-        notices.append(f"the mix begins its song {shift_ms:.2f} ms {side} than the stems")
+        late, early = ("stems", "mix") if example.offset > 0 else ("mix", "stems")
+        notices.append(f"start of the {late}: {shift_ms:.2f} ms after that of the {early}")
     start, stop = part
-    if stop - start < example.session.n_samples - rate_hz // 10:
+    if stop - start < example.session.n_samples - 2 * rate_hz:
         notices.append(
             f"learned from {start / rate_hz:.1f} s to {stop / rate_hz:.1f} s of the stems' "
             f"{example.session.duration_s:.1f} s: the mix has no more, or differs there"
@@ -209,11 +209,12 @@ def _notices(example: Example, part: tuple[int, int], facts: MixFacts) -> list[s
 
 def _learning_notices(style: Style) -> list[str]:
     notices = []
-    unknown = [f"{mic.role}" for mic in style.microphones if not mic.is_learned]
+    unknown = [mic.role.value for mic in style.microphones if not mic.is_learned]
     if unknown:
+        listed = ", ".join(unknown)
         notices.append(
-            f"this song does not tell how {', '.join(unknown)} is mixed, for it is never played: "
-            "other songs' are mixed as the nearest tom, or flat in the centre"
+            f"not learned, for it is never played here: {listed}; where another song plays it, it "
+            "is mixed as the nearest tom that is known"
         )
     return notices
 
