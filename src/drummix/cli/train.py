@@ -32,14 +32,14 @@ def register(app: typer.Typer) -> None:
 def train_command(
     config: Annotated[
         Path | None,
-        typer.Argument(metavar="[CONFIG.toml]", help="Settings of the run; see docs/training.md."),
+        typer.Argument(metavar="CONFIG.toml", help="Settings of the run; see docs/training.md."),
     ] = None,
     paper: Annotated[
         Target | None, typer.Option(help="Train the paper's network its way, with no file.")
     ] = None,
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="With --paper: a corpus with manifest.csv. Repeatable."),
+        typer.Option(metavar="DIR", help="With --paper: a corpus, or ENST-Drums. Repeatable."),
     ] = None,
     out: Annotated[
         Path | None,

@@ -91,12 +91,11 @@ def train(
         raise TrainingError(f"{minutes} minutes of training; give more than 0")
     ends_at_s = None if minutes is None else time.monotonic() + 60.0 * minutes
     sitting = _Sitting(settings, ends_at_s, report, progress or (lambda stage, n_done, n_all: None))
-    if is_first_process():
-        claim_output(settings)
     notice = report if is_first_process() else None
     sources = clip_sources(settings, rate_hz=RATE_HZ, notice=notice)
     if is_first_process():
         check_items(sources, settings)
+        claim_output(settings)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     lightning.seed_everything(settings.seed, verbose=False)
     network = WaveUNet(settings.network)
