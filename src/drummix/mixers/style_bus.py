@@ -21,6 +21,8 @@ FloatArray = NDArray[np.float32]
 _FORGET_NEPERS = 20.0
 _FORGET_DB = 130.0
 _PIECE_S = 20.0
+_AHEAD_S = 0.05
+"""A plate runs at a rate of its own, and its resampler must not see a piece end."""
 
 
 def chain_blocks(
@@ -32,7 +34,7 @@ def chain_blocks(
         blocks: Blocks (channels, samples) of any size.
         chain: Effects that look at the past only, and forget it: plate, compress, eq, gain.
         rate_hz: Sample rate in Hz.
-        piece_s: Time processed at once, in seconds.
+        piece_s: Time processed at once, in seconds, rounded up to whole ones.
 
     Yields:
         Blocks of another size, as long together.
@@ -40,19 +42,22 @@ def chain_blocks(
     if not chain.effects:
         yield from blocks
         return
-    memory = math.ceil(memory_s(chain) * rate_hz)
-    # A piece shorter than the memory would spend more time on the past than on itself.
-    piece = max(1, round(piece_s * rate_hz), memory)
+    # Whole seconds: there the samples of the plate's own rate coincide with the stream's. A piece
+    # shorter than the memory would spend more time on the past than on itself.
+    memory = math.ceil(memory_s(chain)) * rate_hz
+    piece = max(rate_hz, math.ceil(piece_s) * rate_hz, memory)
+    ahead = math.ceil(_AHEAD_S * rate_hz)
     waiting: list[FloatArray] = []
     n_waiting = n_past = 0
     for block in blocks:
         waiting.append(block)
         n_waiting += block.shape[1]
-        while n_waiting >= n_past + piece:
+        while n_waiting >= n_past + piece + ahead:
             joined = np.concatenate(waiting, axis=1)
-            yield chain.apply(joined[:, : n_past + piece], rate_hz)[:, n_past:]
-            n_gone = max(0, n_past + piece - memory)
-            n_past = n_past + piece - n_gone
+            end = n_past + piece
+            yield chain.apply(joined[:, : end + ahead], rate_hz)[:, n_past:end]
+            n_gone = max(0, end - memory)
+            n_past = end - n_gone
             waiting = [joined[:, n_gone:].copy()]
             n_waiting = waiting[0].shape[1]
     if n_waiting > n_past:
