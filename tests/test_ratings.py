@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drummix.errors import SettingError
@@ -64,6 +64,7 @@ def test_simulated_study_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@example(comment="one\rtwo\r\nthree\n", score=None, name="0")
 @given(
     comment=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
     score=st.none() | st.floats(0, 100).map(lambda x: round(x, 6)),

@@ -68,12 +68,18 @@ def write_ratings_csv(ratings: Iterable[Rating], path: Path) -> Path:
 
 def ratings_to_csv(ratings: Iterable[Rating]) -> str:
     """The tidy table as text."""
+    return _row(COLUMNS) + "".join(
+        _row([_cell(*pair) for pair in zip(COLUMNS, astuple(rating), strict=True)])
+        for rating in ratings
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    """One line of the table; a cell that holds a line break of either kind is quoted."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for rating in ratings:
-        writer.writerow([_cell(*pair) for pair in zip(COLUMNS, astuple(rating), strict=True)])
-    return text.getvalue()
+    # The writer quotes the characters of its own line end, and only these.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def read_text(path: Path) -> str:
