@@ -9,10 +9,11 @@ import pytest
 from drummix.audio import Audio
 from drummix.effects.tempo import tail_s, tempo_bpm
 from drummix.errors import WeightsError
+from drummix.evaluation.systems import model_of, weights_by_system
 from drummix.levels import db_to_gain, rms_dbfs
 from drummix.mixers.forest.features import FEATURES, Measuring
 from drummix.mixers.forest.mixer import ForestMixer
-from drummix.mixers.forest.trees import OUTPUTS, Forest, read_forest, write_forest
+from drummix.mixers.forest.trees import OUTPUTS, SHIPPED, Forest, read_forest, write_forest
 from drummix.mixers.forest.wet import HeardMix, WetEffects, apply_wet, decide_wet, measure_mix
 from drummix.mixers.registry import make_mixer
 from drummix.roles import PAPER_ROLES, Role
@@ -142,13 +143,13 @@ def test_damaged_and_missing_forests_are_one_clear_line(tmp_path):
     with pytest.raises(WeightsError, match="train-forest"):
         read_forest(tmp_path)
     folder = write_forest(tmp_path, level_forest())
-    stored = bytearray((folder / "forest.safetensors").read_bytes())
+    stored = bytearray((folder / "model.safetensors").read_bytes())
     stored[-1] ^= 1
-    (folder / "forest.safetensors").write_bytes(stored)
+    (folder / "model.safetensors").write_bytes(stored)
     with pytest.raises(WeightsError, match="not the file that its card names"):
         read_forest(folder)
-    card = json.loads((folder / "forest.json").read_text())
-    (folder / "forest.json").write_text(json.dumps({**card, "features": ["loudness"]}))
+    card = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**card, "features": ["loudness"]}))
     with pytest.raises(WeightsError, match="other features"):
         read_forest(folder)
 
@@ -329,3 +330,10 @@ def test_every_forest_system_mixes_a_session(system):
     assert np.isfinite(mix).all()
     assert rms_dbfs(mix) > -60.0
     json.dumps(plan.settings, allow_nan=False)
+
+
+def test_an_evaluation_knows_a_forest_by_its_checksum_and_its_systems_by_its_card():
+    model = model_of("forest-wet", {})
+    assert model.sha256 == read_forest().card["sha256"]
+    assert model == model_of("forest-dry", {}) != model_of("waveunet-wet", {})
+    assert weights_by_system([SHIPPED], ["forest-wet", "unity"]) == {"forest-wet": SHIPPED}

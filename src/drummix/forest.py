@@ -131,7 +131,7 @@ def train_forest(
         error_db = np.abs(predicted_db - test_gains_db)[:, :2]
         metrics["gain_error_db_median"] = _rounded(float(np.median(error_db)))
     card = {
-        "system": "forest",
+        "kind": "forest",
         "training": {
             "n_trees": settings.n_trees,
             "n_leaves": settings.n_leaves,

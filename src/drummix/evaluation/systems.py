@@ -7,17 +7,15 @@ that a result of other weights is never taken for one of these.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from drummix.corpus.manifest import TARGETS, Target
 from drummix.errors import SettingError, WeightsError
 from drummix.mixers.base import Mixer
 from drummix.mixers.registry import DESCRIPTIONS, make_mixer
-from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, read_card
+from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, any_card, read_card
 
 STATIC = "static"
 """The best static gains, fitted to the very item: not a system, but a mark to measure them by."""
@@ -101,7 +99,7 @@ def weights_by_system(weights: Sequence[Path | str], systems: Sequence[str]) -> 
 
 def _systems_of(folder: Path) -> tuple[str, ...]:
     """The systems that a model is for: the one on its card, or all that share its kind."""
-    card = _card_of(folder)
+    card = any_card(folder)
     if not card or "system" in card:
         # Whose reader also says what is wrong with a folder that holds no model.
         return (str(read_card(folder)["system"]),)
@@ -126,7 +124,7 @@ def model_of(system: str, weights: Mapping[str, Path]) -> SystemModel:
     folder = weights.get(system) or _shipped_folder(system)
     if folder is None or not (folder / CARD_NAME).is_file():
         return SystemModel()
-    card = _card_of(folder)
+    card = any_card(folder)
     sha256 = str(card.get("sha256", "")) or _folder_sha256(folder)
     return SystemModel(str(card.get("name", folder.name)), sha256)
 
@@ -136,15 +134,6 @@ def _shipped_folder(system: str) -> Path | None:
     folders = [folder for folder in SHIPPED_FOLDER.glob("*") if folder.is_dir()]
     owners = [f for f in folders if system == f.name or system.startswith(f"{f.name}-")]
     return max(owners, key=lambda folder: len(folder.name), default=None)
-
-
-def _card_of(folder: Path) -> dict[str, Any]:
-    """The card of any kind of model; empty where there is none that can be read."""
-    try:
-        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return card if isinstance(card, dict) else {}
 
 
 def make_system(system: str, weights: Mapping[str, Path], *, is_as_recorded: bool = False) -> Mixer:

@@ -83,9 +83,18 @@ class Model:
 
 
 def available_models() -> tuple[str, ...]:
-    """Names of the shipped models, in alphabetical order."""
-    folders = sorted(SHIPPED_FOLDER.iterdir()) if SHIPPED_FOLDER.is_dir() else []
-    return tuple(folder.name for folder in folders if (folder / CARD_NAME).is_file())
+    """Names of the shipped networks, in alphabetical order; models of another kind say so."""
+    cards = sorted(SHIPPED_FOLDER.glob(f"*/{CARD_NAME}"))
+    return tuple(card.parent.name for card in cards if "kind" not in any_card(card.parent))
+
+
+def any_card(folder: Path) -> dict[str, Any]:
+    """The card of any kind of model; empty where there is none that can be read."""
+    try:
+        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 def load_model(source: str | Path) -> Model:

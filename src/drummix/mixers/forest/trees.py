@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 from drummix.audio import atomic_path
 from drummix.errors import WeightsError
 from drummix.mixers.forest.features import FEATURES
+from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, TENSORS_NAME
 
 OUTPUTS = ("left_db", "right_db", "mono_db")
 """What it predicts for a stem: its gain in the left and right channel, and in a mono mix."""
 
-SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "forest"
-_TENSORS, _CARD = "forest.safetensors", "forest.json"
+SHIPPED = SHIPPED_FOLDER / "forest"
 _LEAF = -1
 
 
@@ -74,9 +74,9 @@ def write_forest(folder: Path, forest: Forest) -> Path:
         "outputs": list(OUTPUTS),
         "sha256": hashlib.sha256(stored).hexdigest(),
     }
-    with atomic_path(folder / _TENSORS) as path:
+    with atomic_path(folder / TENSORS_NAME) as path:
         path.write_bytes(stored)
-    with atomic_path(folder / _CARD) as path:
+    with atomic_path(folder / CARD_NAME) as path:
         path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return folder
 
@@ -92,17 +92,18 @@ def read_forest(folder: Path | None = None) -> Forest:
     """
     folder = SHIPPED if folder is None else folder
     card = read_forest_card(folder)
+    path = folder / TENSORS_NAME
     try:
-        stored = (folder / _TENSORS).read_bytes()
+        stored = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{folder / _TENSORS} cannot be read; get the forest again") from error
+        raise WeightsError(f"{path} cannot be read; get the forest again") from error
     if hashlib.sha256(stored).hexdigest() != card.get("sha256"):
-        raise WeightsError(f"{folder / _TENSORS} is not the file that its card names; get it again")
+        raise WeightsError(f"{path} is not the file that its card names; get it again")
     try:
         tensors = safetensors.numpy.load(stored)
         forest = Forest(**tensors, card=card)
     except (SafetensorError, TypeError) as error:
-        raise WeightsError(f"{folder / _TENSORS} holds no forest; get it again") from error
+        raise WeightsError(f"{path} holds no forest; get it again") from error
     _check(folder, forest)
     return forest
 
@@ -113,12 +114,12 @@ def read_forest_card(folder: Path = SHIPPED) -> dict[str, Any]:
     Raises:
         WeightsError: If there is none, or it is for other features.
     """
-    path = folder / _CARD
+    path = folder / CARD_NAME
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise WeightsError(
-            f"no forest in {folder}: {_CARD} is missing; make one with drummix train-forest"
+            f"no forest in {folder}: {CARD_NAME} is missing; make one with drummix train-forest"
         ) from error
     except ValueError as error:
         raise WeightsError(f"{path} is damaged; get the forest again") from error
@@ -144,4 +145,4 @@ def _check(folder: Path, forest: Forest) -> None:
         and np.isfinite(forest.value).all()
     )
     if not is_whole:
-        raise WeightsError(f"{folder / _TENSORS} holds no whole trees; get the forest again")
+        raise WeightsError(f"{folder / TENSORS_NAME} holds no whole trees; get the forest again")
