@@ -15,7 +15,11 @@ Result = TypeVar("Result")
 
 
 def results_of(
-    work: Callable[[Thing], Result], things: Sequence[Thing], *, workers: int
+    work: Callable[[Thing], Result],
+    things: Sequence[Thing],
+    *,
+    workers: int,
+    start: Callable[[], None] = processes.start,
 ) -> Iterator[Result]:
     """The result of each thing, in order, as it comes.
 
@@ -23,6 +27,7 @@ def results_of(
         work: What to do; it and the things must pickle where there are several workers.
         things: What to do it with.
         workers: Processes that work at the same time.
+        start: What each of several processes does first; `processes.start` is part of it.
 
     Raises:
         SettingError: If `workers` is below 1, or a process was ended from outside.
@@ -32,7 +37,7 @@ def results_of(
     if workers == 1 or len(things) < 2:
         yield from map(work, things)
         return
-    with ProcessPoolExecutor(min(workers, len(things)), initializer=processes.start) as pool:
+    with ProcessPoolExecutor(min(workers, len(things)), initializer=start) as pool:
         try:
             yield from pool.map(work, things)
         except BrokenProcessPool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from drummix.corpus import processes
-from drummix.errors import SettingError
+from drummix.corpus.pool import results_of
 
 Job = TypeVar("Job")
 
@@ -32,27 +31,12 @@ def each_result(
         workers: Number of processes.
 
     Raises:
-        SettingError: If a process was ended from outside.
+        SettingError: If `workers` is below 1, or a process was ended from outside.
     """
-    if workers < 1:
-        raise SettingError(f"{workers} workers; give 1 or more")
-    if workers == 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield job, worker.result(job)
-        return
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), initializer=_start_worker, initargs=(make,)
-    ) as pool:
-        try:
-            yield from zip(jobs, pool.map(_result_in_worker, jobs), strict=True)
-        except BrokenProcessPool:
-            raise SettingError(
-                "a process of the evaluation was ended from outside (out of memory?); "
-                "give fewer workers"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    is_here = workers == 1 or len(jobs) < 2
+    work = worker.result if is_here else _result_in_worker
+    results = results_of(work, jobs, workers=workers, start=partial(_start_worker, make))
+    return zip(jobs, results, strict=True)
 
 
 _worker: Worker | None = None
