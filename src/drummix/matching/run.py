@@ -11,7 +11,7 @@ import numpy as np
 from drummix.audio import Audio
 from drummix.effects.chain import Chain
 from drummix.errors import SessionError, SettingError
-from drummix.gain_staging import GainStaging, StagedStem
+from drummix.gain_staging import StagedStem
 from drummix.matching.alignment import aligned, matching_part
 from drummix.matching.bus import learn_bus
 from drummix.matching.describing import describe_mics
@@ -25,9 +25,9 @@ from drummix.matching.learning import (
     learn_filters,
 )
 from drummix.matching.repair import unclipped
-from drummix.mixers.base import BLOCK_SAMPLES, Progress
+from drummix.mixers.base import Progress, stage_session
 from drummix.mixers.style import Style
-from drummix.session import Session, open_session
+from drummix.session import open_session
 from drummix.session.gathering import Roles, Source
 
 DEFAULT_MAX_TAPS = 128
@@ -107,7 +107,7 @@ def match(
     steps = 5 + with_bus
     tell("listening", 0, steps)
     facts = look_through(opened)
-    staged = _stage(session)
+    staged = stage_session(session)
     tell("listening", 1, steps)
     example = aligned(Example(session, opened))
     part = _checked_part(example)
@@ -146,13 +146,6 @@ def _learn_again(
     n_taps = learned.fit.n_taps
     halves = gather_halves(example, part, n_taps, repair)
     return learn_filters(halves, staged, (n_taps, learned.ridge, learned.held_out))
-
-
-def _stage(session: Session) -> tuple[StagedStem, ...]:
-    staging = GainStaging([stem.role for stem in session.stems], session.rate_hz)
-    for block in session.blocks(BLOCK_SAMPLES):
-        staging.add(block)
-    return staging.stems()
 
 
 def _checked_part(example: Example) -> tuple[int, int]:

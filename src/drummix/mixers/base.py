@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drummix.gain_staging import GainStaging, StagedStem
 from drummix.session import Session
 
 FloatArray = NDArray[np.float32]
@@ -45,6 +46,24 @@ class Mixer(Protocol):
 
     def plan(self, session: Session, *, progress: Progress | None = None) -> MixPlan:
         """Decide how to mix a session; reads its samples only where their level is needed."""
+
+
+def measured_blocks(session: Session, progress: Progress | None = None) -> Iterator[FloatArray]:
+    """The session's blocks (stems, samples), for what has to be known before it is mixed."""
+    n_done = 0
+    for block in session.blocks(BLOCK_SAMPLES):
+        yield block
+        n_done += block.shape[1]
+        if progress is not None:
+            progress("measuring", n_done, session.n_samples)
+
+
+def stage_session(session: Session, progress: Progress | None = None) -> tuple[StagedStem, ...]:
+    """Level and gain of every stem of a session; reads it once."""
+    staging = GainStaging([stem.role for stem in session.stems], session.rate_hz)
+    for block in measured_blocks(session, progress):
+        staging.add(block)
+    return staging.stems()
 
 
 def mixed_blocks(session: Session, matrix: FloatArray) -> Iterator[FloatArray]:

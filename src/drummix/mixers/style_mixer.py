@@ -10,9 +10,9 @@ import numpy as np
 from drummix.audio import resampled_length
 from drummix.effects.reverse import filter_blocks
 from drummix.errors import SessionError, SettingError
-from drummix.gain_staging import GainStaging, StagedStem
+from drummix.gain_staging import StagedStem
 from drummix.levels import db_to_gain
-from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress
+from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress, stage_session
 from drummix.mixers.rate import exactly, resample_blocks
 from drummix.mixers.style import Style
 from drummix.mixers.style_bus import chain_blocks
@@ -58,7 +58,7 @@ class StyleMixer:
             SessionError: If the style knows none of them.
         """
         style = self._style
-        staged = _stage(session, progress)
+        staged = stage_session(session, progress)
         cast = cast_stems(session.stems, style, [stem.is_bleed for stem in staged])
         if all(entry.mic is None for entry in cast):
             there = ", ".join(dict.fromkeys(stem.role for stem in session.stems))
@@ -166,13 +166,3 @@ def _change_db(entry: CastMic, staged: StagedStem) -> float | None:
     if entry.mic is None or entry.mic.staged_gain_db is None or is_silent:
         return None
     return staged.gain_db - entry.mic.staged_gain_db
-
-
-def _stage(session: Session, progress: Progress | None) -> tuple[StagedStem, ...]:
-    staging, n_done = GainStaging([stem.role for stem in session.stems], session.rate_hz), 0
-    for block in session.blocks(BLOCK_SAMPLES):
-        staging.add(block)
-        n_done += block.shape[1]
-        if progress is not None:
-            progress("measuring", n_done, session.n_samples)
-    return staging.stems()

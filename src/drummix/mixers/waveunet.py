@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from drummix.audio import resampled_length
-from drummix.gain_staging import GainStaging, StagedStem
+from drummix.gain_staging import StagedStem
 from drummix.levels import db_to_gain
-from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress, mixed_blocks
+from drummix.mixers.base import FloatArray, MixPlan, Progress, mixed_blocks, stage_session
 from drummix.mixers.graph import INPUT_NAME, build_graph
 from drummix.mixers.rate import exactly, resample_blocks
 from drummix.mixers.segments import (
@@ -60,7 +60,7 @@ class WaveUNetMixer:
         routing = route_stems(session.stems, self._model.roles)
         staged: tuple[StagedStem, ...] = ()
         if self._model.input_levels == "staged" and not self._is_as_recorded:
-            staged = _stage(session, progress)
+            staged = stage_session(session, progress)
         gains_db = [stem.gain_db for stem in staged] or [0.0] * len(session.stems)
         matrix = routing.matrix * np.array(db_to_gain(np.array(gains_db)), np.float32)
         return MixPlan(
@@ -151,13 +151,3 @@ def _runtime() -> str:
     import onnxruntime  # as above
 
     return f"onnxruntime {onnxruntime.__version__}, CPU, float32"
-
-
-def _stage(session: Session, progress: Progress | None) -> tuple[StagedStem, ...]:
-    staging, n_done = GainStaging([stem.role for stem in session.stems], session.rate_hz), 0
-    for block in session.blocks(BLOCK_SAMPLES):
-        staging.add(block)
-        n_done += block.shape[1]
-        if progress is not None:
-            progress("measuring", n_done, session.n_samples)
-    return staging.stems()

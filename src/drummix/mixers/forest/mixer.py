@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from drummix.levels import db_to_gain
-from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress, mixed_blocks
+from drummix.mixers.base import FloatArray, MixPlan, Progress, measured_blocks, mixed_blocks
 from drummix.mixers.forest.features import Measured, Measuring
 from drummix.mixers.forest.trees import Forest
 from drummix.mixers.forest.wet import WetProfile, apply_wet, decide_wet, measure_mix
@@ -64,12 +64,9 @@ class ForestMixer:
 
 
 def _measure(session: Session, routing: Routing, progress: Progress | None) -> Measured:
-    measuring, n_done = Measuring(PAPER_ROLES, session.rate_hz), 0
-    for block in session.blocks(BLOCK_SAMPLES):
+    measuring = Measuring(PAPER_ROLES, session.rate_hz)
+    for block in measured_blocks(session, progress):
         measuring.add(routing.matrix @ block)
-        n_done += block.shape[1]
-        if progress is not None:
-            progress("measuring", n_done, session.n_samples)
     return measuring.result()
 
 
