@@ -19,6 +19,7 @@ from drummix.audio import (
     read,
     resample,
     resampled_length,
+    whole_pieces,
     write,
 )
 from drummix.audio import writing as writing_module
@@ -455,3 +456,16 @@ def test_block_of_another_channel_count_is_refused(tmp_path):
     ):
         writer.write(noise(1))
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("n_block", [1, 3, 7, 100])
+def test_whole_pieces_join_to_the_stream_whatever_the_blocks(n_block):
+    stream = np.arange(46, dtype=np.float32).reshape(2, 23)
+    rest, pieces = np.zeros((2, 0), np.float32), []
+    for start in range(0, 23, n_block):
+        found, rest = whole_pieces(rest, stream[:, start : start + n_block], 5)
+        pieces.append(found)
+    joined = np.concatenate(pieces, axis=1)
+    assert joined.shape == (2, 4, 5)
+    np.testing.assert_array_equal(joined.reshape(2, 20), stream[:, :20])
+    np.testing.assert_array_equal(rest, stream[:, 20:])

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from drummix.audio import whole_pieces
 from drummix.errors import SettingError
 from drummix.levels import db_to_gain, gain_to_db
 from drummix.roles import Role
@@ -143,12 +144,9 @@ class GainStaging:
 
     def add(self, block: FloatArray) -> None:
         """Hear the next samples (stems, samples) of all stems."""
-        samples = np.concatenate([self._rest, block], axis=1) if self._rest.size else block
-        n_blocks = samples.shape[1] // self._n_block
-        whole = samples[:, : n_blocks * self._n_block]
-        self._rest = samples[:, whole.shape[1] :].copy()
-        if n_blocks:
-            self._count(whole.reshape(len(self._roles), n_blocks, self._n_block))
+        pieces, self._rest = whole_pieces(self._rest, block, self._n_block)
+        if pieces.shape[1]:
+            self._count(pieces)
 
     def stems(self) -> tuple[StagedStem, ...]:
         """Level and gain of every stem of what was heard so far."""

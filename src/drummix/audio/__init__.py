@@ -16,7 +16,7 @@ from drummix.audio.reading import (
     probe,
     read,
 )
-from drummix.audio.samples import Audio, resample, resampled_length
+from drummix.audio.samples import Audio, resample, resampled_length, whole_pieces
 from drummix.audio.writing import Writer, write
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "read",
     "resample",
     "resampled_length",
+    "whole_pieces",
     "write",
 ]

@@ -87,3 +87,22 @@ def fit_length(frames: FloatArray, n_samples: int) -> FloatArray:
     """Frames (samples, channels) cut or padded with zeros to `n_samples`."""
     frames = frames[:n_samples]
     return np.pad(frames, ((0, n_samples - frames.shape[0]), (0, 0)))
+
+
+def whole_pieces(
+    rest: FloatArray, block: FloatArray, n_samples: int
+) -> tuple[FloatArray, FloatArray]:
+    """Cut a stream that comes in blocks of any size into pieces of one length.
+
+    Args:
+        rest: What was left over so far (channels, samples).
+        block: What comes next (channels, samples).
+        n_samples: Length of a piece.
+
+    Returns:
+        The whole pieces (channels, pieces, n_samples), and what is left over now.
+    """
+    joined = np.concatenate([rest, block], axis=1) if rest.size else block
+    n_pieces = joined.shape[1] // n_samples
+    pieces = joined[:, : n_pieces * n_samples].reshape(joined.shape[0], n_pieces, n_samples)
+    return pieces, joined[:, n_pieces * n_samples :].copy()

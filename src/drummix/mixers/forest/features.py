@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from drummix.audio import whole_pieces
 from drummix.gain_staging import SILENCE_DBFS
 from drummix.roles import PAPER_ROLES, Role
 
@@ -130,10 +131,10 @@ class Measuring:
         """Hear the next samples (stems, samples)."""
         self._energy += np.square(block, dtype=np.float64).sum(axis=1)
         self._n_samples += block.shape[1]
-        blocks, self._rest = _whole(self._rest, block, self._n_block)
+        blocks, self._rest = whole_pieces(self._rest, block, self._n_block)
         if blocks.shape[1]:
             self._peaks.append(np.abs(blocks).max(axis=2))
-        frames, self._frame_rest = _whole(self._frame_rest, block, _FRAME)
+        frames, self._frame_rest = whole_pieces(self._frame_rest, block, _FRAME)
         for frame in frames.swapaxes(0, 1):
             self._power += np.abs(np.fft.rfft(frame * self._window, axis=1)) ** 2
 
@@ -172,14 +173,6 @@ class Measuring:
         columns.append(np.log2((power @ frequency_hz) / total / 1000.0))
         columns.append(10 * np.log10(np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)))
         return np.stack(columns, axis=1)
-
-
-def _whole(rest: FloatArray, block: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
-    """Cut into whole pieces (stems, pieces, size), and what is left over."""
-    joined = np.concatenate([rest, block], axis=1)
-    n_pieces = joined.shape[1] // size
-    pieces = joined[:, : n_pieces * size].reshape(joined.shape[0], n_pieces, size)
-    return pieces, joined[:, n_pieces * size :].copy()
 
 
 def _db(amplitude: DoubleArray) -> DoubleArray:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from drummix.audio import whole_pieces
 from drummix.effects.dynamics import compress, compressor_gain_db
 from drummix.effects.plate import decay_for_t60, plate
 from drummix.effects.tempo import tail_s, tempo_bpm
@@ -81,17 +82,16 @@ class WetEffects:
 def measure_mix(blocks: Iterator[FloatArray], rate_hz: int) -> HeardMix:
     """Measure a dry mix (2, samples) as it goes by."""
     n_block = max(1, round(_BLOCK_S * rate_hz))
-    rest = np.zeros(0, np.float32)
+    rest = np.zeros((2, 0), np.float32)
     peaks, energy, n_samples = [], 0.0, 0
     for block in blocks:
         energy += float(np.square(block, dtype=np.float64).sum())
         n_samples += block.size
-        joined = np.concatenate([rest, np.abs(block).max(axis=0)])
-        whole = joined[: len(joined) // n_block * n_block]
-        rest = joined[len(whole) :]
-        peaks.append(whole.reshape(-1, n_block).max(axis=1))
-    envelope = np.concatenate([*peaks, rest.max(keepdims=True) if rest.size else rest])
-    envelope = envelope.astype(np.float64)
+        pieces, rest = whole_pieces(rest, block, n_block)
+        peaks.append(np.abs(pieces).max(axis=(0, 2)))
+    if rest.size:
+        peaks.append(np.abs(rest).max(keepdims=True)[0])
+    envelope = np.concatenate(peaks).astype(np.float64) if peaks else np.zeros(0)
     return HeardMix(
         peak_db=gain_to_db(float(envelope.max(initial=0.0))),
         rms_db=gain_to_db(math.sqrt(energy / max(1, n_samples))),
