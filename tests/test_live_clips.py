@@ -436,6 +436,14 @@ def test_live_settings_come_from_a_toml_file_with_paths_beside_it(tmp_path):
     assert settings.live.sessions == 5
 
 
+def test_every_built_in_kit_is_known_by_its_name_and_not_looked_for_beside_the_file(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG + LIVE.replace('"k"', '"synthkit-7"'))
+    settings = read_train_settings(path)
+    assert settings.live is not None
+    assert settings.live.kits == ("synthkit-7", "synthkit")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drummix.corpus.plan import SYNTHKIT, CorpusSettings, kit_label
+from drummix.corpus.plan import CorpusSettings, kit_label, synthkit_seed
 from drummix.errors import SettingError
 
 
@@ -68,7 +68,7 @@ class LiveSettings:
 
     def beside(self, folder: Path) -> LiveSettings:
         """The same with relative paths taken from a folder."""
-        kits = tuple(kit if kit == SYNTHKIT else str(folder / kit) for kit in self.kits)
+        kits = tuple(str(folder / kit) if synthkit_seed(kit) is None else kit for kit in self.kits)
         return replace(self, kits=kits, groove=str(folder / self.groove))
 
     def without_paths(self) -> LiveSettings:
