@@ -29,7 +29,6 @@ class LiveSession:
     session: Session
     state: SessionState
     seen: dict[tuple[str, int], Event] = field(default_factory=dict)
-    last_active_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,6 @@ class Recorder:
         for waiting in batch:
             new, answer = self._take_in(waiting.live, waiting.events)
             answers.append(answer)
-            waiting.live.last_active_s = now_s
             if new:
                 rows.append((waiting.live.session.session, new, now_s))
         try:

@@ -28,8 +28,6 @@ from drummix.listening.statistics.analysis import Analysis, analyse
 from drummix.listening.statistics.conclusion import conclusion, p_text
 from drummix.listening.statistics.declared import Declared, declared_beside, read_declared
 
-FILES = ("report.html", "report.md", "results.json")
-
 _CAPTIONS = {
     "violins": (
         "As the paper's Fig. 3: how often each score was given; bar: quartiles, circle: median."

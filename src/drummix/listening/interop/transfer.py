@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,6 @@ from drummix.listening.ratings import ratings_to_csv, read_text
 from drummix.listening.store import Rating, read_answers, read_meta, read_ratings
 
 ExportFormat = Literal["tidy", "webmushra", "webmushra-study", "waet-study"]
-Reader = Callable[[Path], Iterator[Rating]]
 
 
 def import_results(

@@ -79,12 +79,6 @@ def count_false_alarms(
     return FalseAlarms(n_studies, *(float(share) for share in found.mean(axis=0)))
 
 
-def chance_of(share: float, n_studies: int) -> tuple[float, float]:
-    """Between which shares the true one lies, 95% Clopper-Pearson."""
-    interval = stats.binomtest(round(share * n_studies), n_studies).proportion_ci()
-    return float(interval.low), float(interval.high)
-
-
 def _published_p(drawn: FloatArray) -> tuple[float, float]:
     """Kruskal-Wallis's p and the smallest Bonferroni-corrected p, as `published_statistics`."""
     groups = drawn.reshape(-1, drawn.shape[2]).T
