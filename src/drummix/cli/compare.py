@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli.output import AsJson, print_json, say_notices
+from drummix.cli.output import AsJson, AsMarkdown, check_format, print_json, say_notices
 
 
 def register(app: typer.Typer) -> None:
@@ -30,14 +30,11 @@ def compare_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write down every number.")
     ] = None,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the table as Markdown.")
-    ] = False,
+    as_markdown: AsMarkdown = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure mixes against a reference and print every metric."""
-    if as_json and as_markdown:
-        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    check_format(as_json=as_json, as_markdown=as_markdown)
     from drummix.audio import atomic_path
     from drummix.evaluation.comparing import compare
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli.output import AsJson, print_json, say, shown_progress
+from drummix.cli.output import (
+    AsJson,
+    AsMarkdown,
+    Workers,
+    check_format,
+    print_json,
+    say,
+    shown_progress,
+)
 
 
 def register(corpus: typer.Typer) -> None:
@@ -28,15 +36,12 @@ def calibrate_command(
         int | None,
         typer.Option(metavar="N", help="Measure N items only, shuffled, the kits taking turns."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that work at the same time.")] = 1,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
-    ] = False,
+    workers: Workers = 1,
+    as_markdown: AsMarkdown = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the mixes of a corpus beside human mixes, and say what is outside their range."""
-    if as_json and as_markdown:
-        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    check_format(as_json=as_json, as_markdown=as_markdown)
     from drummix.evaluation.calibration import calibrate
 
     with shown_progress() as progress:

@@ -10,10 +10,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drummix.cli.output import AsJson, print_json, say, say_notices, shown_progress
+from drummix.cli.output import (
+    AsJson,
+    AsMarkdown,
+    Workers,
+    check_format,
+    listed,
+    print_json,
+    say,
+    say_notices,
+    shown_progress,
+)
 
 if TYPE_CHECKING:
     from drummix.evaluation import EvaluationTable
+
+Part = Annotated[str, typer.Option(help="The part to mix: train, validation or test.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Mix N items only, shuffled, the kits taking turns."),
+]
+Weights = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER", help="A model in place of the shipped one of its system. Repeatable."
+    ),
+]
 
 SEED = 0
 """Of the bootstrap: the same command prints the same intervals."""
@@ -38,7 +60,7 @@ def evaluate_command(
             "A run that was stopped goes on where it was.",
         ),
     ] = None,
-    part: Annotated[str, typer.Option(help="The part to mix: train, validation or test.")] = "test",
+    part: Part = "test",
     systems: Annotated[
         str | None,
         typer.Option(
@@ -47,22 +69,13 @@ def evaluate_command(
             "waveunet-dry,waveunet-wet,static,unity,anchor if not given.",
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Mix N items only, shuffled, the kits taking turns."),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="A model in place of the shipped one of its system. Repeatable.",
-        ),
-    ] = None,
+    limit: Limit = None,
+    weights: Weights = None,
     as_recorded: Annotated[
         bool,
         typer.Option("--as-recorded", help="Leave the microphones at their recorded levels."),
     ] = False,
-    workers: Annotated[int, typer.Option(help="Processes that work at the same time.")] = 1,
+    workers: Workers = 1,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write down every number.")
     ] = None,
@@ -73,14 +86,11 @@ def evaluate_command(
             help="Put the report's tables into this Markdown page, between its marks.",
         ),
     ] = None,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
-    ] = False,
+    as_markdown: AsMarkdown = False,
     as_json: AsJson = False,
 ) -> None:
     """Mix a part of a corpus with several systems and print how close they come."""
-    if as_json and as_markdown:
-        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    check_format(as_json=as_json, as_markdown=as_markdown)
     if results is not None and output is None:
         raise typer.BadParameter("the tables are those of a report; add -o", param_hint="--results")
     import numpy as np  # as the rest: `drummix --help` loads nothing heavy
@@ -88,7 +98,7 @@ def evaluate_command(
     from drummix.audio import atomic_path
     from drummix.evaluation import DEFAULT_SYSTEMS, evaluate, make_report
 
-    names = None if systems is None else [name.strip() for name in systems.split(",")]
+    names = listed(systems)
     with ExitStack() as stack:
         # Claimed before the work, which may take long, and not after it.
         csv_file = None if csv is None else stack.enter_context(atomic_path(csv))

@@ -12,11 +12,28 @@ from typing import Annotated, Any
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
+Workers = Annotated[int, typer.Option(help="Processes that work at the same time.")]
 
 LINE_EVERY_S = 10.0
 """Where there is no terminal, progress is a line this often."""
 
 Progress = Callable[[str, int, int], None]
+
+
+def check_format(*, as_json: bool, as_markdown: bool) -> None:
+    """Refuse two formats for one result."""
+    if as_json and as_markdown:
+        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+
+
+def listed(text: str | None) -> list[str] | None:
+    """The names in ``a, b``; None where the option was not given.
+
+    >>> listed("unity, anchor"), listed(None)
+    (['unity', 'anchor'], None)
+    """
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def say(text: str) -> None:

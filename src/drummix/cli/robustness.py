@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli.output import AsJson, print_json, say, shown_progress
+from drummix.cli.evaluate import Limit, Part, Weights
+from drummix.cli.output import (
+    AsJson,
+    AsMarkdown,
+    Workers,
+    check_format,
+    listed,
+    print_json,
+    say,
+    shown_progress,
+)
 
 SEED = 0
 """Of the noise: the same command gives the same figures."""
@@ -21,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def robustness_command(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus, with targets.")],
-    part: Annotated[str, typer.Option(help="The part to mix: train, validation or test.")] = "test",
+    part: Part = "test",
     systems: Annotated[
         str | None,
         typer.Option(
@@ -30,42 +40,31 @@ def robustness_command(
             "undisturbed stems; waveunet-dry,waveunet-wet,static,unity,anchor if not given.",
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Mix N items only, shuffled, the kits taking turns."),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FOLDER", help="A model in place of the shipped one of its system. Repeatable."
-        ),
-    ] = None,
+    limit: Limit = None,
+    weights: Weights = None,
     every_stem: Annotated[
         bool,
         typer.Option("--every-stem", help="Hit every microphone of every item, not one in turn."),
     ] = False,
-    workers: Annotated[int, typer.Option(help="Processes that work at the same time.")] = 1,
+    workers: Workers = 1,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write down every mix.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the study into this PNG.")
     ] = None,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
-    ] = False,
+    as_markdown: AsMarkdown = False,
     as_json: AsJson = False,
 ) -> None:
     """Disturb the stems of a corpus in every way and print how each system copes."""
-    if as_json and as_markdown:
-        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    check_format(as_json=as_json, as_markdown=as_markdown)
     import numpy as np  # as the rest: `drummix --help` loads nothing heavy
 
     from drummix.audio import atomic_path
     from drummix.evaluation import DEFAULT_SYSTEMS
     from drummix.evaluation.robustness import measure_robustness
 
-    names = None if systems is None else [name.strip() for name in systems.split(",")]
+    names = listed(systems)
     with ExitStack() as stack:
         # Claimed before the work, which may take long, and not after it.
         csv_file = None if csv is None else stack.enter_context(atomic_path(csv))

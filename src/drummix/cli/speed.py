@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli.output import AsJson, print_json, say, shown_progress
+from drummix.cli.output import (
+    AsJson,
+    AsMarkdown,
+    check_format,
+    listed,
+    print_json,
+    say,
+    shown_progress,
+)
 
 SEED = 0
 
@@ -29,14 +37,11 @@ def speed_command(
         str, typer.Option(metavar="S,S,...", help="Lengths of the sessions in seconds.")
     ] = "10,60,300",
     repeats: Annotated[int, typer.Option(help="Runs of each; the fastest counts.")] = 3,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the table as Markdown.")
-    ] = False,
+    as_markdown: AsMarkdown = False,
     as_json: AsJson = False,
 ) -> None:
     """Mix made-up sessions of several lengths and print time and memory of each system."""
-    if as_json and as_markdown:
-        raise typer.BadParameter("give --json or --markdown, not both", param_hint="--markdown")
+    check_format(as_json=as_json, as_markdown=as_markdown)
     import numpy as np  # as the rest: `drummix --help` loads nothing heavy
 
     from drummix.evaluation.provenance import provenance
@@ -48,12 +53,15 @@ def speed_command(
         raise typer.BadParameter(
             f"{lengths!r} is no list of seconds; give for example 10,60", param_hint="--lengths"
         ) from None
-    names = DEFAULT_SYSTEMS if systems is None else [name.strip() for name in systems.split(",")]
+    names = listed(systems)
     with shown_progress() as progress:
         table = measure_speed(
-            rng=np.random.default_rng(SEED), systems=names, lengths_s=lengths_s, repeats=repeats,
+            rng=np.random.default_rng(SEED),
+            systems=DEFAULT_SYSTEMS if names is None else names,
+            lengths_s=lengths_s,
+            repeats=repeats,
             progress=lambda n_done, n_all, _: progress("timing", n_done, n_all),
-        )  # fmt: skip
+        )
     if as_json:
         print_json({**table.to_mapping(), "source": provenance().to_mapping()})
     else:
