@@ -5,6 +5,16 @@ Does not belong here: how a mix is made (see `drummix.mixers`), or talking to a 
 """
 
 from drummix.mixing.level import DEFAULT_CEILING_DBTP, OutputLevel
-from drummix.mixing.run import Mix, MixedFile, mix, mix_to_file
+from drummix.mixing.options import MixOptions
+from drummix.mixing.run import Mix, MixedFile, mix, mix_to_file, write_mix
 
-__all__ = ["DEFAULT_CEILING_DBTP", "Mix", "MixedFile", "OutputLevel", "mix", "mix_to_file"]
+__all__ = [
+    "DEFAULT_CEILING_DBTP",
+    "Mix",
+    "MixOptions",
+    "MixedFile",
+    "OutputLevel",
+    "mix",
+    "mix_to_file",
+    "write_mix",
+]

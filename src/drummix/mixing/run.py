@@ -17,10 +17,10 @@ from drummix.audio import Audio, Writer, atomic_path, write
 from drummix.errors import OutputError, SettingError
 from drummix.levels import LoudnessMeter, db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, Mixer, MixPlan, Progress
-from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
-from drummix.mixers.style import Style, read_style
-from drummix.mixers.style_mixer import Levels, StyleMixer
+from drummix.mixers.registry import DEFAULT_SYSTEM
+from drummix.mixers.style import Style
 from drummix.mixing.level import LevelDecision, OutputLevel
+from drummix.mixing.options import MixOptions
 from drummix.mixing.scratch import Scratch, remove_leftovers
 from drummix.session import Session, Stem, check_target, open_session
 from drummix.session.gathering import Roles, Source
@@ -108,7 +108,8 @@ def mix(
     """
     level = OutputLevel(lufs, true_peak_dbtp)
     session = open_session(source, roles=roles)
-    mixer, notices = _mixer(system, weights, as_recorded, paper_segments, style, match_levels)
+    options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels)
+    mixer, notices = options.make_mixer()
     plan = mixer.plan(session, progress=progress)
     meter = LoudnessMeter(session.rate_hz, 2)
     samples = np.zeros((2, session.n_samples), dtype=np.float32)
@@ -164,12 +165,48 @@ def mix_to_file(
     Raises:
         DrummixError: If the session, a setting, the weights or the target are wrong.
     """
+    level = OutputLevel(lufs, true_peak_dbtp)
+    options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels)
+    return write_mix(
+        source,
+        target,
+        options.make_mixer(),
+        roles=roles,
+        level=level,
+        settings_path=settings_path,
+        progress=progress,
+    )
+
+
+def write_mix(
+    source: Source,
+    target: Path | str,
+    ready: tuple[Mixer, tuple[str, ...]],
+    *,
+    roles: Roles | None = None,
+    level: OutputLevel,
+    settings_path: Path | str | None = None,
+    progress: Progress | None = None,
+) -> MixedFile:
+    """Mix a session into a file with a mixer that is ready, and may be used for others.
+
+    Args:
+        source: As for `mix_to_file`.
+        target: As for `mix_to_file`.
+        ready: What `MixOptions.make_mixer` gives: a mixer, and notices about it.
+        roles: As for `mix_to_file`.
+        level: The level of the mix.
+        settings_path: As for `mix_to_file`.
+        progress: As for `mix_to_file`.
+
+    Raises:
+        DrummixError: If the session or the target are wrong.
+    """
+    mixer, notices = ready
     target = Path(target)
     settings_path = None if settings_path is None else Path(settings_path)
-    level = OutputLevel(lufs, true_peak_dbtp)
     session = open_session(source, roles=roles)
     _check_outputs(session, target, settings_path)
-    mixer, notices = _mixer(system, weights, as_recorded, paper_segments, style, match_levels)
     remove_leftovers(target)
     meter = LoudnessMeter(session.rate_hz, 2)
     with ExitStack() as stack:
@@ -188,37 +225,6 @@ def mix_to_file(
             # A file name with bytes that are no text becomes an escape that JSON knows.
             settings_file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     return MixedFile(target, settings, _all_notices(session, notices, plan, decision))
-
-
-def _mixer(
-    system: str,
-    weights: Path | str | None,
-    as_recorded: bool,
-    paper_segments: bool,
-    style: Style | Path | str | None,
-    match_levels: bool,
-) -> tuple[Mixer, tuple[str, ...]]:
-    if style is not None:
-        for option, is_set in (
-            (f"--system {system}", system != DEFAULT_SYSTEM),
-            ("--weights", weights is not None),
-            ("--paper-segments", paper_segments),
-        ):
-            if is_set:
-                raise SettingError(f"{option} means nothing to --style: it is no network")
-        if as_recorded and match_levels:
-            raise SettingError("--as-recorded and --match-levels contradict; give one of them")
-        levels: Levels = "as_recorded" if as_recorded else "match" if match_levels else "auto"
-        known = style if isinstance(style, Style) else read_style(style)
-        return StyleMixer(known, levels=levels), ()
-    if match_levels:
-        raise SettingError("--match-levels brings stems to the levels of a style; give --style")
-    return make_mixer(
-        system,
-        weights=None if weights is None else Path(weights),
-        is_as_recorded=as_recorded,
-        is_paper_segments=paper_segments,
-    )
 
 
 def _check_outputs(session: Session, target: Path, settings_path: Path | None) -> None:

@@ -1,0 +1,67 @@
+"""What mixes and how: the part of a mix that does not depend on its session, level or files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from drummix.errors import SettingError
+from drummix.mixers.base import Mixer
+from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
+from drummix.mixers.style import Style, read_style
+from drummix.mixers.style_mixer import Levels, StyleMixer
+
+
+@dataclass(frozen=True)
+class MixOptions:
+    """The choice of a mixer, as `drummix.mix` takes it.
+
+    Args:
+        system: Name of the system.
+        as_recorded: Leave the stems' levels alone before the network.
+        paper_segments: Cut the session as the paper does, instead of seamlessly.
+        weights: Folder of a model to use in place of the shipped one.
+        style: A style, or its file, to mix with in place of a system.
+        match_levels: Bring the stems to the levels of the style's example.
+    """
+
+    system: str = DEFAULT_SYSTEM
+    as_recorded: bool = False
+    paper_segments: bool = False
+    weights: Path | str | None = None
+    style: Style | Path | str | None = None
+    match_levels: bool = False
+
+    def make_mixer(self) -> tuple[Mixer, tuple[str, ...]]:
+        """The mixer, for any number of sessions, and what a person should know about the choice.
+
+        Raises:
+            SettingError: If options contradict each other or mean nothing to the system.
+            WeightsError: If the model is missing or damaged.
+        """
+        if self.style is not None:
+            return self._style_mixer(self.style), ()
+        if self.match_levels:
+            raise SettingError("--match-levels brings stems to the levels of a style; give --style")
+        return make_mixer(
+            self.system,
+            weights=None if self.weights is None else Path(self.weights),
+            is_as_recorded=self.as_recorded,
+            is_paper_segments=self.paper_segments,
+        )
+
+    def _style_mixer(self, style: Style | Path | str) -> StyleMixer:
+        for option, is_set in (
+            (f"--system {self.system}", self.system != DEFAULT_SYSTEM),
+            ("--weights", self.weights is not None),
+            ("--paper-segments", self.paper_segments),
+        ):
+            if is_set:
+                raise SettingError(f"{option} means nothing to --style: it is no network")
+        if self.as_recorded and self.match_levels:
+            raise SettingError("--as-recorded and --match-levels contradict; give one of them")
+        levels: Levels = (
+            "as_recorded" if self.as_recorded else "match" if self.match_levels else "auto"
+        )
+        known = style if isinstance(style, Style) else read_style(style)
+        return StyleMixer(known, levels=levels)
