@@ -8,6 +8,7 @@ level that the network was trained at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,11 @@ class WaveUNetMixer:
             blocks=lambda: self._blocks(session, matrix),
         )
 
+    @cached_property
+    def _network(self) -> Callable[[FloatArray], FloatArray]:
+        # Kept: a mixer serves many sessions, one after the other.
+        return load_network(self._model)
+
     def _settings(self, routing: Routing, staged: tuple[StagedStem, ...]) -> dict[str, Any]:
         model = self._model
         return {
@@ -118,7 +124,7 @@ class WaveUNetMixer:
             segments = paper_segments(config, n_frames)
         else:
             segments = even_segments(config, n_frames, self._hop_frames)
-        mix = run_segments(segments, inputs, config, load_network(self._model))
+        mix = run_segments(segments, inputs, config, self._network)
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return exactly(session.n_samples, back)
 
