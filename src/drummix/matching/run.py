@@ -10,39 +10,30 @@ import numpy as np
 
 from drummix.audio import Audio
 from drummix.effects.chain import Chain
-from drummix.errors import SessionError, SettingError
+from drummix.errors import SettingError
 from drummix.gain_staging import StagedStem
-from drummix.matching.alignment import aligned, matching_part
 from drummix.matching.bus import learn_bus
 from drummix.matching.describing import describe_mics
-from drummix.matching.example import Example, MixFacts, look_through, open_mix
+from drummix.matching.examining import Examined, examine
+from drummix.matching.example import Example, MixFacts
 from drummix.matching.learning import (
     TAPS,
     LearnedFilters,
     Repair,
-    choose_taps,
     gather_halves,
     learn_filters,
 )
 from drummix.matching.repair import unclipped
-from drummix.mixers.base import Progress, stage_session
+from drummix.mixers.base import Progress
 from drummix.mixers.style import Style
-from drummix.session import open_session
 from drummix.session.gathering import Roles, Source
 
 DEFAULT_MAX_TAPS = 128
 """Longer filters come nearer to the example and, where its mix is more than filters, bring other
 songs less near (see docs/match.md)."""
 
-LEAST_EXPLAINED = 0.6
-"""Share of a mix that filters must explain on the half they were not fitted to: mixes of the same
-stems reach 0.9 and more even with heavy processing, those of another take of the same beat and
-kit stay below 0.5."""
-
 _REPAIRS = 4
 """Each fit raises the clipped peaks further, and less each time."""
-
-_MANY_CLIPPED_S = 0.0001
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,23 +92,20 @@ def match(
     """
     if not 1 <= max_taps <= TAPS[-1]:
         raise SettingError(f"filters of {max_taps} taps; use 1 to {TAPS[-1]}")
-    opened = open_mix(mix)
-    session = open_session(stems, roles=roles)
     tell = progress or _say_nothing
     steps = 5 + with_bus
-    tell("listening", 0, steps)
-    facts = look_through(opened)
-    staged = stage_session(session)
-    tell("listening", 1, steps)
-    example = aligned(Example(session, opened))
-    part = _checked_part(example)
-    tell("listening", 2, steps)
-    halves = gather_halves(example, part, _longest(max_taps))
-    tell("listening", 3, steps)
-    learned = learn_filters(halves, staged, choose_taps(halves, max_taps=max_taps))
-    _check_belongs(example, learned)
-    notices = _notices(example, part, facts)
-    if facts.n_clipped and opened.rate_hz == session.rate_hz:
+    found = examine(
+        stems,
+        mix,
+        roles=roles,
+        max_taps=max_taps,
+        tell=lambda n_done: tell("listening", min(n_done, 3), steps),
+    )
+    example, part, facts = found.example, found.part, found.facts
+    staged, learned = found.staged, found.learned
+    session = example.session
+    notices = _notices(found)
+    if facts.n_clipped and example.mix.rate_hz == session.rate_hz:
         for _ in range(_REPAIRS):
             repair = unclipped(learned.fit, facts.ceiling)
             learned = _learn_again(example, part, learned, staged, repair)
@@ -129,10 +117,6 @@ def match(
     style = _style(example, part, learned, staged, bus, facts)
     tell("listening", steps, steps)
     return Match(style, (*session.notices, *notices, *_learning_notices(style)))
-
-
-def _longest(max_taps: int) -> int:
-    return max(taps for taps in TAPS if taps <= max_taps)
 
 
 def _learn_again(
@@ -148,55 +132,15 @@ def _learn_again(
     return learn_filters(halves, staged, (n_taps, learned.ridge, learned.held_out))
 
 
-def _checked_part(example: Example) -> tuple[int, int]:
-    rate_hz = example.session.rate_hz
-    start, stop = example.overlap
-    if stop - start >= rate_hz:
-        start, stop = matching_part(example)
-    if stop - start < rate_hz:
-        raise _does_not_belong(example, f"only {(stop - start) / rate_hz:.2f} s of it match")
-    return start, stop
-
-
-def _check_belongs(example: Example, learned: LearnedFilters) -> None:
-    explained = 1.0 - learned.held_out_residual
-    if not explained >= LEAST_EXPLAINED:
-        raise _does_not_belong(
-            example, f"they explain {max(0.0, explained):.0%} of it, expected {LEAST_EXPLAINED:.0%}"
-        )
-
-
-def _does_not_belong(example: Example, why: str) -> SessionError:
-    return SessionError(
-        f"{example.mix.name} is no mix of the stems in {example.session.name}: {why}; give the mix "
-        "of exactly this take"
-    )
-
-
-def _notices(example: Example, part: tuple[int, int], facts: MixFacts) -> list[str]:
-    mix, rate_hz = example.mix, example.session.rate_hz
-    notices = []
-    if mix.n_channels == 1:
-        notices.append(f"{mix.name} is mono: every microphone is mixed to the centre")
-    if mix.rate_hz != rate_hz:
-        notices.append(f"{mix.name} is {mix.rate_hz} Hz: resampled to the stems' {rate_hz} Hz")
-    if example.offset:
-        shift_ms = 1000.0 * abs(example.offset) / rate_hz
-        late, early = ("stems", "mix") if example.offset > 0 else ("mix", "stems")
-        notices.append(f"start of the {late}: {shift_ms:.2f} ms after that of the {early}")
-    start, stop = part
-    if stop - start < example.session.n_samples - 2 * rate_hz:
-        notices.append(
-            f"learned from {start / rate_hz:.1f} s to {stop / rate_hz:.1f} s of the stems' "
-            f"{example.session.duration_s:.1f} s: the mix has no more, or differs there"
-        )
-    if facts.n_clipped > _MANY_CLIPPED_S * mix.rate_hz:
+def _notices(found: Examined) -> list[str]:
+    notices, mix = found.notices(), found.example.mix
+    if found.is_clipped:
         done = (
             "taken for at least as loud as they are, not for what they are"
-            if mix.rate_hz == rate_hz
+            if mix.rate_hz == found.example.session.rate_hz
             else "they disturb the filters a little, for it is not at the stems' rate"
         )
-        notices.append(f"{mix.name} is clipped ({facts.n_clipped} samples): {done}")
+        notices.append(f"{mix.name} is clipped ({found.facts.n_clipped} samples): {done}")
     return notices
 
 
