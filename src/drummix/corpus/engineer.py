@@ -43,6 +43,8 @@ _GATE_HOLD_MS: Mapping[Role, float] = {
     Role.TOM_LOW: 450.0,
 }
 _TOM_EQ = (Band("peak", 400.0, -3.0, 1.0), Band("peak", 4000.0, 2.0, 0.8))
+# The shelf gives cymbals back what the bus compressor and the limiter take from them.
+_OVERHEAD_EQ = (Band("low_shelf", 150.0, -2.0), Band("high_shelf", 6000.0, 1.5))
 _WET_EQ: Mapping[Role, tuple[Band, ...]] = {
     Role.KICK: (
         Band("low_shelf", 80.0, 1.5),
@@ -59,8 +61,8 @@ _WET_EQ: Mapping[Role, tuple[Band, ...]] = {
     Role.TOM_MID: (Band("peak", 130.0, 2.0, 1.0), *_TOM_EQ),
     Role.TOM_MID_LOW: (Band("peak", 105.0, 2.0, 1.0), *_TOM_EQ),
     Role.TOM_LOW: (Band("peak", 85.0, 2.0, 1.0), *_TOM_EQ),
-    Role.OVERHEAD_LEFT: (Band("low_shelf", 150.0, -2.0),),
-    Role.OVERHEAD_RIGHT: (Band("low_shelf", 150.0, -2.0),),
+    Role.OVERHEAD_LEFT: _OVERHEAD_EQ,
+    Role.OVERHEAD_RIGHT: _OVERHEAD_EQ,
 }
 
 

@@ -48,13 +48,13 @@ RANGES: Mapping[str, Range] = {
     "close_ratio": (2.0, 3.0),
     "close_over_db": (4.0, 8.0),
     "parallel_share": (0.06, 0.12),
-    "plate_db": (-15.0, -12.0),
+    "plate_db": (-10.0, -7.0),
     "plate_decay": (0.2, 0.3),
     "predelay_ms": (3.0, 8.0),
     "bus_ratio": (1.7, 2.2),
     "bus_threshold_db": (-16.0, -12.0),
     "master_drive_db": (5.0, 7.0),
-    "plate_size": (0.3, 0.4),
+    "plate_size": (0.25, 0.35),
 }
 """Ranges of the other values, in the order in which they are drawn."""
 
