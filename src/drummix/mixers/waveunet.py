@@ -7,7 +7,7 @@ level that the network was trained at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -62,8 +62,7 @@ class WaveUNetMixer:
         staged: tuple[StagedStem, ...] = ()
         if self._model.input_levels == "staged" and not self._is_as_recorded:
             staged = stage_session(session, progress)
-        gains_db = [stem.gain_db for stem in staged] or [0.0] * len(session.stems)
-        matrix = routing.matrix * np.array(db_to_gain(np.array(gains_db)), np.float32)
+        matrix = input_matrix(routing, staged)
         return MixPlan(
             settings=self._settings(routing, staged),
             notices=(*routing.notices(), *self._notices(session, staged)),
@@ -127,6 +126,12 @@ class WaveUNetMixer:
         mix = run_segments(segments, inputs, config, self._network)
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return exactly(session.n_samples, back)
+
+
+def input_matrix(routing: Routing, staged: Sequence[StagedStem]) -> FloatArray:
+    """Gains (inputs, stems) from a session to the network: routing, and levels where staged."""
+    gains_db = [stem.gain_db for stem in staged] or [0.0] * routing.matrix.shape[1]
+    return routing.matrix * np.array(db_to_gain(np.array(gains_db)), np.float32)
 
 
 def load_network(model: Model) -> Callable[[FloatArray], FloatArray]:

@@ -114,7 +114,7 @@ def check_items(sources: Mapping[str, Source], settings: TrainSettings) -> None:
     problems = []
     for source in sources.values():
         if not isinstance(source, ClipSource):
-            continue  # It has no files: sessions are rendered as they are needed.
+            continue  # It has no files of a corpus.
         for corpus, item in source.items:
             stems: list[Path | None] = [item.stem_path(corpus, role) for role in PAPER_ROLES]
             for path in [*stems, item.mix_path(corpus, source.target)]:

@@ -31,10 +31,10 @@ from drummix.roles import PAPER_ROLES
 
 
 class Source(Protocol):
-    """Where clips come from: files of a corpus, or sessions that are rendered as needed."""
+    """Where clips come from: files of a corpus, sessions rendered as needed, a producer's own."""
 
     @property
-    def items(self) -> tuple[tuple[Path, SessionItem], ...]:
+    def items(self) -> Sequence[Any]:
         """All there is to draw from."""
 
     @property

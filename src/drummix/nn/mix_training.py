@@ -16,6 +16,20 @@ from drummix.nn.loading import NO_NUMBERS, Batch, NumberedClips
 from drummix.nn.losses import MixLoss
 from drummix.nn.wave_unet import WaveUNet
 
+
+class LossError(TrainingError):
+    """The loss stopped being a number.
+
+    Args:
+        text: The message.
+        step: After how many steps.
+    """
+
+    def __init__(self, text: str, step: int) -> None:
+        super().__init__(text)
+        self.step = step
+
+
 _WARM_UP_STEPS = 50
 _LAST_SHARE = 0.01
 _AUDIBLE_POWER = 1e-9
@@ -85,11 +99,12 @@ class MixTraining(lightning.LightningModule):
             torch.distributed.all_gather_object(items, mine)
         else:
             items = [mine]
-        raise TrainingError(
+        raise LossError(
             f"the loss is no longer a number at step {step} of epoch {self._epoch}, with "
             f"{', '.join(name for name in items if name)} in the batch; the checkpoints of the "
             "epoch before are kept: mend or leave out an item that is broken, or lower the "
-            "learning rate or set gradient_clip in another output folder"
+            "learning rate or set gradient_clip in another output folder",
+            step,
         )
 
     def on_validation_epoch_start(self) -> None:
@@ -117,7 +132,7 @@ class MixTraining(lightning.LightningModule):
             self.log(name, total[0] / total[1])
         total, count = self._sums["validation_loss"].tolist()
         if not math.isfinite(total / count):
-            raise TrainingError(self._why_validation_broke())
+            raise LossError(self._why_validation_broke(), self.global_step)
 
     def configure_optimizers(self) -> Any:
         """Adam, with a short warm-up and cosine decay where the stage asks for it."""

@@ -32,7 +32,7 @@ from drummix.nn.clip_sources import clip_sources
 from drummix.nn.config import StageSettings, TrainSettings
 from drummix.nn.curve import Row, draw_curve
 from drummix.nn.export import FINISHED_NAME, export_model
-from drummix.nn.loading import ClipLoading
+from drummix.nn.loading import ClipLoading, Sources
 from drummix.nn.losses import MixLoss
 from drummix.nn.mix_training import MixTraining
 from drummix.nn.recording import (
@@ -90,26 +90,73 @@ def train(
     if minutes is not None and not minutes > 0:
         raise TrainingError(f"{minutes} minutes of training; give more than 0")
     ends_at_s = None if minutes is None else time.monotonic() + 60.0 * minutes
-    sitting = _Sitting(settings, ends_at_s, report, progress or (lambda stage, n_done, n_all: None))
     notice = report if is_first_process() else None
     sources = clip_sources(settings, rate_hz=RATE_HZ, notice=notice)
     if is_first_process():
         check_items(sources, settings)
         claim_output(settings)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    lightning.seed_everything(settings.seed, verbose=False)
-    network = WaveUNet(settings.network)
-    if settings.init_from:
-        load_start(network, settings)
-    with _readable_errors(settings):
-        _run_stages(sitting, network, ClipLoading(settings, sources))
+    network = train_network(
+        settings, sources, ends_at_s=ends_at_s, report=report, progress=progress
+    )
+    output = Path(settings.output)
     if not is_first_process():
-        return sitting.output / "model" / settings.name
+        return output / "model" / settings.name
     if importlib.util.find_spec("matplotlib") is None:
         report("no matplotlib here: draw the curve later with drummix train --curve")
-    elif any((sitting.output / stage).is_dir() for stage in STAGES):
-        draw_curve(sitting.output)
+    elif any((output / stage).is_dir() for stage in STAGES):
+        draw_curve(output)
     return export_model(network, settings, rate_hz=RATE_HZ, sources=sources)
+
+
+def train_network(
+    settings: TrainSettings,
+    sources: Sources,
+    *,
+    start: WaveUNet | None = None,
+    ends_at_s: float | None = None,
+    report: Report = lambda line: None,
+    progress: Progress | None = None,
+) -> WaveUNet:
+    """Train a network on clips from anywhere, and export nothing.
+
+    Args:
+        settings: How, and for how long; where the clips come from is not read.
+        sources: ``train`` and ``validation`` -> what clips are cut from.
+        start: The network to train; one with the weights of `init_from`, or new ones, if not given.
+        ends_at_s: When, on the clock of `time.monotonic`, this sitting ends; None for never.
+        report: As for `train`.
+        progress: As for `train`.
+
+    Returns:
+        The network with the weights of the best validation.
+
+    Raises:
+        TrainingError: As `train`.
+        OutputError: As `train`.
+    """
+    sitting = _Sitting(settings, ends_at_s, report, progress or (lambda stage, n_done, n_all: None))
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    lightning.seed_everything(settings.seed, verbose=False)
+    if start is None:
+        start = WaveUNet(settings.network)
+        if settings.init_from:
+            load_start(start, settings)
+    with _readable_errors(settings):
+        _run_stages(sitting, start, ClipLoading(settings, sources))
+    return start
+
+
+def load_best(network: WaveUNet, folder: Path) -> None:
+    """Put the best weights of a stage so far into a network.
+
+    Args:
+        network: The network.
+        folder: The stage's folder, with ``best.ckpt`` in it.
+    """
+    checkpoint = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+    average = checkpoint["callbacks"].get("AverageWeights", {}).get("weights")
+    weights = average or checkpoint["state_dict"]
+    network.load_state_dict({key.removeprefix("network."): w for key, w in weights.items()})
 
 
 def is_first_process() -> bool:
@@ -119,7 +166,8 @@ def is_first_process() -> bool:
 
 def _run_stages(sitting: _Sitting, network: WaveUNet, clips: ClipLoading) -> None:
     settings, output = sitting.settings, sitting.output
-    if is_first_process() and not _is_finished(output / "main", settings.main):
+    has_main = settings.main.max_epochs > 0
+    if has_main and is_first_process() and not _is_finished(output / "main", settings.main):
         # An earlier fine-tuning started from other weights than those to come.
         shutil.rmtree(output / "finetune", ignore_errors=True)
     for name in STAGES:
@@ -149,10 +197,7 @@ def _run_stage(sitting: _Sitting, name: str, module: MixTraining, clips: ClipLoa
             progress=sitting.progress,
         )
         is_done = _fit(folder, module, clips, recorder)
-    checkpoint = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
-    module.load_state_dict(checkpoint["state_dict"])
-    if average := checkpoint["callbacks"].get("AverageWeights", {}).get("weights"):
-        module.load_state_dict(average)
+    load_best(module.network, folder)
     return is_done
 
 
