@@ -156,7 +156,8 @@ class GainStaging:
         peaks = np.maximum(blocks.max(axis=2), -blocks.min(axis=2)).astype(np.float64)
         for power, total in self._sums.items():
             total += (peaks**power).sum(axis=1)
-        self._gram += peaks @ peaks.T
+        # Not `peaks @ peaks.T`, whose last bit depends on how many threads share it.
+        self._gram += np.einsum("in,jn->ij", peaks, peaks)
         self._loudest = np.maximum(self._loudest, peaks.max(axis=1))
 
     def _stem(self, index: int, role: Role) -> StagedStem:

@@ -16,7 +16,7 @@ from drummix.audio.reading import (
     probe,
     read,
 )
-from drummix.audio.samples import Audio, resample, resampled_length, whole_pieces
+from drummix.audio.samples import Audio, resample, resampled_length, weighted_sums, whole_pieces
 from drummix.audio.writing import Writer, write
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "read",
     "resample",
     "resampled_length",
+    "weighted_sums",
     "whole_pieces",
     "write",
 ]

@@ -89,6 +89,25 @@ def fit_length(frames: FloatArray, n_samples: int) -> FloatArray:
     return np.pad(frames, ((0, n_samples - frames.shape[0]), (0, 0)))
 
 
+def weighted_sums(gains: NDArray[np.floating], samples: NDArray[np.floating]) -> FloatArray:
+    """Channels summed with gains, the same bits on any number of cores.
+
+    A matrix product rounds otherwise when it is shared among threads, and most gains are 0.
+
+    Args:
+        gains: Gain of each channel in each sum (sums, channels).
+        samples: Samples (channels, samples).
+
+    Returns:
+        The sums (sums, samples), float32.
+    """
+    dtype = np.result_type(gains, samples)
+    sums = np.zeros((gains.shape[0], samples.shape[1]), dtype)
+    for row, column in zip(*np.nonzero(gains), strict=True):
+        sums[row] += gains[row, column] * samples[column]
+    return sums.astype(np.float32, copy=False)
+
+
 def whole_pieces(
     rest: FloatArray, block: FloatArray, n_samples: int
 ) -> tuple[FloatArray, FloatArray]:

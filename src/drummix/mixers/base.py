@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drummix.audio import weighted_sums
 from drummix.gain_staging import GainStaging, StagedStem
 from drummix.session import Session
 
@@ -69,4 +70,4 @@ def stage_session(session: Session, progress: Progress | None = None) -> tuple[S
 def mixed_blocks(session: Session, matrix: FloatArray) -> Iterator[FloatArray]:
     """The session through a matrix of gains: blocks (rows of `matrix`, samples)."""
     for block in session.blocks(BLOCK_SAMPLES):
-        yield matrix @ block
+        yield weighted_sums(matrix, block)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from drummix.audio import weighted_sums
+
 FloatArray = NDArray[np.float32]
 
 
@@ -27,7 +29,7 @@ def filter_blocks(
     n_taps = filters.shape[2]
     if n_taps == 1:
         for block in blocks:
-            yield (filters[:, :, 0] @ block).astype(np.float32)
+            yield weighted_sums(filters[:, :, 0], block)
         return
     n_fft = fft.next_fast_len(max(4096, 8 * n_taps), real=True)
     hop = n_fft - n_taps + 1

@@ -170,7 +170,7 @@ class Measuring:
         for low_hz, high_hz in BANDS_HZ:
             inside = (frequency_hz >= low_hz) & (frequency_hz < high_hz)
             columns.append(10 * np.log10(power[:, inside].sum(axis=1) / total + 1e-9))
-        columns.append(np.log2((power @ frequency_hz) / total / 1000.0))
+        columns.append(np.log2((power * frequency_hz).sum(axis=1) / total / 1000.0))
         columns.append(10 * np.log10(np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)))
         return np.stack(columns, axis=1)
 
@@ -183,6 +183,6 @@ def _alike(peaks: DoubleArray) -> DoubleArray:
     centred = peaks - peaks.mean(axis=1, keepdims=True)
     length = np.sqrt((centred**2).sum(axis=1))
     normed = centred / np.maximum(length, _FLOOR)[:, np.newaxis]
-    correlation = normed @ normed.T
+    correlation = np.einsum("in,jn->ij", normed, normed)
     np.fill_diagonal(correlation, -1.0)
     return correlation.max(axis=1, initial=-1.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from drummix.audio import weighted_sums
 from drummix.levels import db_to_gain
 from drummix.mixers.base import FloatArray, MixPlan, Progress, measured_blocks, mixed_blocks
 from drummix.mixers.forest.features import Measured, Measuring
@@ -66,7 +67,7 @@ class ForestMixer:
 def _measure(session: Session, routing: Routing, progress: Progress | None) -> Measured:
     measuring = Measuring(PAPER_ROLES, session.rate_hz)
     for block in measured_blocks(session, progress):
-        measuring.add(routing.matrix @ block)
+        measuring.add(weighted_sums(routing.matrix, block))
     return measuring.result()
 
 
