@@ -7,10 +7,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from drummix.corpus.manifest import CorpusItem
 from drummix.mixers.weights import write_model
-from drummix.nn.clips import Source
+from drummix.nn.clips import ClipSource, Source
 from drummix.nn.config import TrainSettings
 from drummix.nn.wave_unet import WaveUNet
 from drummix.roles import PAPER_ROLES
@@ -50,11 +51,28 @@ def export_model(
         "architecture": settings.network.to_mapping(),
         "roles": [str(role) for role in PAPER_ROLES],
         "rate_hz": rate_hz,
-        "input_levels": "staged",
+        "input_levels": input_levels(sources["train"]),
         "training": _training_record(settings, sources),
         "metrics": {},
     }
     return write_model(Path(settings.output) / "model", settings.name, tensors, card)
+
+
+def input_levels(source: Source) -> Literal["staged", "recorded"]:
+    """Whether a network trained on `source` has heard stems at the levels that gain staging sets.
+
+    The engineer of a rendered corpus, and of sessions rendered as they are needed, sets them; other
+    items have them where `ClipSource.level_gains_db` brings them there. ENST-Drums comes as it was
+    recorded. Where items of both kinds were heard, staged: that brings any session to levels that
+    the network knows, and ``--as-recorded`` leaves them.
+    """
+    if not isinstance(source, ClipSource):
+        return "staged"
+    is_staged = any(
+        isinstance(item, CorpusItem) or item.item in source.level_gains_db
+        for _, item in source.items
+    )
+    return "staged" if is_staged else "recorded"
 
 
 def _training_record(settings: TrainSettings, sources: Mapping[str, Source]) -> dict[str, Any]:
