@@ -26,7 +26,7 @@ from drummix.evaluation import EvaluationTable, evaluate, systems
 from drummix.evaluation.items import choose_items, open_item
 from drummix.evaluation.measuring import METRICS, measure
 from drummix.evaluation.metrics import at_gain, lufs_difference_db, mr_stft_distance, si_sdr_db
-from drummix.evaluation.static import fit_static_gains
+from drummix.evaluation.oracles import fit_oracle
 from drummix.evaluation.systems import targets_of
 from drummix.evaluation.table import Failure, Measurement, Spread
 from drummix.mixers.architecture import WaveUNetConfig
@@ -131,7 +131,7 @@ def values(table: EvaluationTable, system: str, target: str, metric: str) -> lis
     return [r.value for r in table.measurements if (r.system, r.target, r.metric) == wanted]
 
 
-# --- the best static gains
+# --- the best static gains and filters
 
 
 def blocks(stems: Signal, target: Signal, n_samples: int) -> Iterator[tuple[Signal, Signal]]:
@@ -142,18 +142,18 @@ def blocks(stems: Signal, target: Signal, n_samples: int) -> Iterator[tuple[Sign
 @pytest.mark.parametrize("n_block", [1000, 7777, N_SAMPLES])
 def test_known_gains_are_found_in_any_block_size(n_block: int) -> None:
     stems = burst_stems(1)
-    fit = fit_static_gains(blocks(stems, DRY_GAINS @ stems, n_block))
-    np.testing.assert_allclose(fit.matrix, DRY_GAINS, atol=1e-6)
+    fit = fit_oracle(blocks(stems, DRY_GAINS @ stems, n_block))
+    np.testing.assert_allclose(fit.filters[:, :, 0], DRY_GAINS, atol=1e-6)
     assert si_sdr_db(fit.mix(stems), DRY_GAINS @ stems) > 100.0
 
 
 def test_no_other_gains_come_closer() -> None:
     stems, rng = burst_stems(2), np.random.default_rng(0)
     target = (np.tanh(3 * DRY_GAINS @ stems)).astype(np.float32)
-    fit = fit_static_gains([(stems, target)])
+    fit = fit_oracle([(stems, target)])
     best_db = si_sdr_db(fit.mix(stems), target)
     for scale in (1e-3, 1e-2, 0.1):
-        other = fit.matrix + scale * rng.standard_normal(fit.matrix.shape)
+        other = fit.filters[:, :, 0] + scale * rng.standard_normal(fit.filters[:, :, 0].shape)
         assert si_sdr_db(other @ stems, target) < best_db
 
 
@@ -161,43 +161,62 @@ def test_silent_stems_get_no_gain_and_change_nothing() -> None:
     stems = burst_stems(3)
     stems[4] = 0.0
     stems[6] = 1e-7 * np.random.default_rng(0).standard_normal(N_SAMPLES)
-    fit = fit_static_gains([(stems, DRY_GAINS @ stems)])
-    assert fit.is_silent == (False, False, False, False, True, False, True, False)
-    assert np.all(fit.matrix[:, [4, 6]] == 0.0)
+    fit = fit_oracle([(stems, DRY_GAINS @ stems)])
+    assert np.all(fit.filters[:, :, 0][:, [4, 6]] == 0.0)
     heard = [0, 1, 2, 3, 5, 7]
-    np.testing.assert_allclose(fit.matrix[:, heard], DRY_GAINS[:, heard], atol=1e-5)
+    np.testing.assert_allclose(fit.filters[:, :, 0][:, heard], DRY_GAINS[:, heard], atol=1e-5)
 
 
 def test_all_silent_stems_give_a_silent_mix() -> None:
     silent = np.zeros((8, 100), dtype=np.float32)
-    fit = fit_static_gains([(silent, np.ones((2, 100)))])
-    assert all(fit.is_silent)
+    fit = fit_oracle([(silent, np.ones((2, 100)))])
+    assert not fit.filters.any()
     assert not fit.mix(silent).any()
 
 
 def test_twin_stems_share_the_gain() -> None:
     stems = burst_stems(4)
     stems[3] = stems[2]
-    fit = fit_static_gains([(stems, DRY_GAINS @ stems)])
+    fit = fit_oracle([(stems, DRY_GAINS @ stems)])
     together = DRY_GAINS[:, 2] + DRY_GAINS[:, 3]
     # The ridge of 1e-9 leaves the pair free to tilt by rounding, not the sum.
-    np.testing.assert_allclose(fit.matrix[:, 2] + fit.matrix[:, 3], together, atol=1e-5)
-    np.testing.assert_allclose(fit.matrix[:, 2], together / 2, atol=1e-3)
+    np.testing.assert_allclose(
+        fit.filters[:, :, 0][:, 2] + fit.filters[:, :, 0][:, 3], together, atol=1e-5
+    )
+    np.testing.assert_allclose(fit.filters[:, :, 0][:, 2], together / 2, atol=1e-3)
 
 
 def test_quiet_stems_count_as_much_as_loud_ones() -> None:
     """80 dB between two stems: the ridge must not shrink the gain of the quiet one."""
     stems = burst_stems(5)
     stems[0] *= 1e-4
-    fit = fit_static_gains([(stems, (DRY_GAINS @ stems).astype(np.float64))])
-    np.testing.assert_allclose(fit.matrix[:, 0], DRY_GAINS[:, 0], rtol=1e-3)
+    fit = fit_oracle([(stems, (DRY_GAINS @ stems).astype(np.float64))])
+    np.testing.assert_allclose(fit.filters[:, :, 0][:, 0], DRY_GAINS[:, 0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("n_taps", [1, 33, 512])
+def test_known_filters_are_found_where_they_are_short_enough(n_taps: int) -> None:
+    rng = np.random.default_rng(7)
+    stems = rng.standard_normal((3, 12_000)).astype(np.float32)
+    filters = rng.standard_normal((2, 3, 33)) * np.exp(-np.arange(33) / 6.0)
+    target = np.stack(
+        [sum(np.convolve(stem, taps)[:12_000] for stem, taps in zip(stems, row, strict=True))
+         for row in filters]
+    )  # fmt: skip
+    fit = fit_oracle(blocks(stems, target, 5000), n_taps=n_taps)
+    found_db = si_sdr_db(fit.mix(stems), target)
+    if n_taps < 33:
+        assert found_db < 10.0
+    else:
+        assert found_db > 90.0
+        np.testing.assert_allclose(fit.filters[:, :, :33], filters, atol=1e-4)
 
 
 def test_gains_need_audio_of_one_length() -> None:
     with pytest.raises(SettingError, match="at least one block"):
-        fit_static_gains([])
+        fit_oracle([])
     with pytest.raises(SettingError, match="100 samples beside a target of 99"):
-        fit_static_gains([(np.zeros((8, 100)), np.zeros((2, 99)))])
+        fit_oracle([(np.zeros((8, 100)), np.zeros((2, 99)))])
 
 
 # --- figures known beforehand
@@ -263,6 +282,8 @@ def test_every_system_is_measured_on_every_item_by_every_metric(table: Evaluatio
     assert counts == {
         ("waveunet-dry", "dry"): each,
         ("waveunet-wet", "wet"): each,
+        ("forest-dry", "dry"): each,
+        ("forest-wet", "wet"): each,
         **{(s, t): each for s in ("static", "unity", "anchor") for t in ("dry", "wet")},
     }
     assert table.kits == {"birch": 2, "maple": 3}
@@ -274,7 +295,7 @@ def test_models_are_named_with_their_checksum(
 ) -> None:
     card = json.loads((models["dry"] / "model.json").read_text())
     assert table.models["waveunet-dry"] == f"known-dry, sha256 {card['sha256'][:16]}"
-    assert set(table.models) == {"waveunet-dry", "waveunet-wet"}
+    assert set(table.models) == {"waveunet-dry", "waveunet-wet", "forest-dry", "forest-wet"}
 
 
 def test_workers_change_nothing_but_the_time(corpus: Path, table: EvaluationTable) -> None:
@@ -383,7 +404,7 @@ def test_markdown_tables_have_as_many_cells_in_every_line(table: EvaluationTable
         lines = grid.to_markdown().splitlines()[2:]
         assert len({line.count("|") for line in lines}) == 1
         assert len({len(line) for line in lines}) == 1
-        assert len(lines) == 2 + 8
+        assert len(lines) == 4 + 8
 
 
 def test_text_of_a_terminal_is_narrow_enough(table: EvaluationTable) -> None:

@@ -65,8 +65,9 @@ def evaluate_command(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Systems of `drummix systems` to compare, and `static` for the best static gains; "
-            "waveunet-dry,waveunet-wet,static,unity,anchor if not given.",
+            help="Systems of `drummix systems` to compare, and the best static gains (`static`) or "
+            "filters of 512 taps (`filters`) of each item; waveunet-dry,waveunet-wet,forest-dry,"
+            "forest-wet,static,unity,anchor if not given.",
         ),
     ] = None,
     limit: Limit = None,

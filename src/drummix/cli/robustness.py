@@ -36,8 +36,9 @@ def robustness_command(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Systems of `drummix systems`, and `static`: the best static gains of the "
-            "undisturbed stems; waveunet-dry,waveunet-wet,static,unity,anchor if not given.",
+            help="Systems of `drummix systems`, and the best static gains (`static`) or filters of "
+            "512 taps (`filters`) of the undisturbed stems; waveunet-dry,waveunet-wet,forest-dry,"
+            "forest-wet,static,unity,anchor if not given.",
         ),
     ] = None,
     limit: Limit = None,

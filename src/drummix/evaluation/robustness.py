@@ -26,12 +26,11 @@ from drummix.corpus.opening import open_corpus
 from drummix.errors import DrummixError, SettingError
 from drummix.evaluation.items import FloatArray, OpenItem, choose_items, open_item
 from drummix.evaluation.metrics import si_sdr_db
+from drummix.evaluation.oracles import ORACLES, Oracle, fit_oracle
 from drummix.evaluation.parallel import each_result
 from drummix.evaluation.robustness_table import RobustnessRow, RobustnessTable
-from drummix.evaluation.static import StaticGains, fit_static_gains
 from drummix.evaluation.systems import (
     DEFAULT_SYSTEMS,
-    STATIC,
     checked_systems,
     make_system,
     model_of,
@@ -223,7 +222,7 @@ class _Study:
         self._mixers: dict[str, Mixer] = {
             name: make_system(system, plan.weights, is_as_recorded=is_as_recorded)
             for name, (system, is_as_recorded) in plan.variants.items()
-            if system != STATIC
+            if system not in ORACLES
         }
 
     def result(self, job: tuple[int, SessionItem]) -> _ItemResult:
@@ -253,7 +252,7 @@ class _Study:
         heard = [n for n, stem in enumerate(stems) if np.max(np.abs(stem)) > SILENT_PEAK]
         conditions = conditions_of(roles, heard, turn, is_every_stem=self._plan.is_every_stem)
         fitted = {
-            target: fit_static_gains(opened.blocks_with(target)) if system == STATIC else None
+            target: _oracle(opened, target, system) if system in ORACLES else None
             for target in targets_of(system)
         }
         clean: dict[Target, FloatArray] = {}
@@ -278,19 +277,23 @@ class _Study:
         stems: FloatArray,
         roles: Sequence[Role],
         rate_hz: int,
-        fitted: Mapping[Target, StaticGains | None],
+        fitted: Mapping[Target, Oracle | None],
     ) -> dict[Target, FloatArray]:
         mixes: dict[Target, FloatArray] = {}
         made: FloatArray | None = None
-        for target, gains in fitted.items():
-            if gains is not None:
-                mixes[target] = gains.mix(stems)
+        for target, oracle in fitted.items():
+            if oracle is not None:
+                mixes[target] = oracle.mix(stems)
                 continue
             if made is None:
                 session = _session(stems, roles, rate_hz)
                 made = np.concatenate(list(self._mixers[name].plan(session).blocks()), axis=1)
             mixes[target] = made
         return mixes
+
+
+def _oracle(opened: OpenItem, target: Target, name: str) -> Oracle:
+    return fit_oracle(opened.blocks_with(target), n_taps=ORACLES[name])
 
 
 def _session(stems: FloatArray, roles: Sequence[Role], rate_hz: int) -> Session:

@@ -31,11 +31,10 @@ from drummix.evaluation.cache import (
 from drummix.evaluation.items import FloatArray, OpenItem, choose_items, open_item
 from drummix.evaluation.keeping import keep_mix
 from drummix.evaluation.measuring import METRICS, measure
+from drummix.evaluation.oracles import ORACLES, fit_oracle
 from drummix.evaluation.parallel import each_result
-from drummix.evaluation.static import fit_static_gains
 from drummix.evaluation.systems import (
     DEFAULT_SYSTEMS,
-    STATIC,
     checked_systems,
     make_system,
     mix_name,
@@ -70,7 +69,7 @@ def evaluate(
     Args:
         corpus: What `drummix.corpus.opening.open_corpus` opens.
         part: Which of its parts.
-        systems: Names of mixing systems, and ``static`` for the best static gains.
+        systems: Names of mixing systems, and of `ORACLES`: the best gains or filters.
         weights: Folders of models, each in place of the shipped one of the system on its card.
         limit: Number of items, see `choose_items`; None takes all.
         as_recorded: Leave the stems' levels alone in those systems that would set them.
@@ -168,7 +167,7 @@ class _Evaluator:
         errors = []
         for system in plan.systems:
             try:
-                if system != STATIC:
+                if system not in ORACLES:
                     self._mixers[system] = make_system(
                         system, plan.weights, is_as_recorded=plan.is_as_recorded
                     )
@@ -221,8 +220,10 @@ class _Evaluator:
         for system in systems:
             try:
                 targets = targets_of(system)
-                if system == STATIC:
-                    mixes[system] = {target: _static_mix(opened, target) for target in targets}
+                if system in ORACLES:
+                    mixes[system] = {
+                        target: _oracle_mix(opened, target, ORACLES[system]) for target in targets
+                    }
                 else:
                     mixes[system] = dict.fromkeys(targets, self._mix(system, opened))
             # A system may be anybody's, and its bugs are its own: the others go on.
@@ -268,8 +269,9 @@ def _kept_results(
     return known, cache
 
 
-def _static_mix(opened: OpenItem, target: Target) -> FloatArray:
-    return fit_static_gains(opened.blocks_with(target)).mix(opened.session.read())
+def _oracle_mix(opened: OpenItem, target: Target, n_taps: int) -> FloatArray:
+    oracle = fit_oracle(opened.blocks_with(target), n_taps=n_taps)
+    return oracle.mix(opened.session.read())
 
 
 def _measured(

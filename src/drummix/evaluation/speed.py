@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from drummix.audio import Writer
 from drummix.errors import DrummixError, SettingError
-from drummix.evaluation.systems import STATIC, checked_systems
+from drummix.evaluation.oracles import ORACLES
+from drummix.evaluation.systems import checked_systems
 from drummix.evaluation.table import Grid
 from drummix.roles import PAPER_ROLES
 
@@ -123,7 +124,7 @@ def measure_speed(
 
     Args:
         rng: Draws the sessions.
-        systems: Names of mixing systems; not ``static``, which mixes no session.
+        systems: Names of mixing systems; not an oracle's, which mixes no session.
         lengths_s: Lengths of the sessions in seconds.
         repeats: Runs of each; the fastest counts, for only it was not disturbed.
         progress: Called after every run.
@@ -132,8 +133,9 @@ def measure_speed(
         SettingError: If a system is unknown, or a length or `repeats` is out of range.
     """
     chosen = checked_systems(systems)
-    if STATIC in chosen:
-        raise SettingError(f"{STATIC} is fitted to a target and mixes no session; leave it out")
+    for system in chosen:
+        if system in ORACLES:
+            raise SettingError(f"{system} is fitted to a target and mixes no session; leave it out")
     if repeats < 1:
         raise SettingError(f"{repeats} repeats; give 1 or more")
     for length_s in lengths_s:

@@ -1,4 +1,4 @@
-"""The systems that can be evaluated: those of the registry, and the best static gains.
+"""The systems that can be evaluated: those of the registry, and the oracles.
 
 In: names and folders of models. Out: mixers that are ready, and what identifies each system, so
 that a result of other weights is never taken for one of these.
@@ -13,14 +13,20 @@ from pathlib import Path
 
 from drummix.corpus.manifest import TARGETS, Target
 from drummix.errors import SettingError, WeightsError
+from drummix.evaluation.oracles import ORACLES, STATIC
 from drummix.mixers.base import Mixer
 from drummix.mixers.registry import DESCRIPTIONS, make_mixer
 from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, any_card, read_card
 
-STATIC = "static"
-"""The best static gains, fitted to the very item: not a system, but a mark to measure them by."""
-
-DEFAULT_SYSTEMS = ("waveunet-dry", "waveunet-wet", STATIC, "unity", "anchor")
+DEFAULT_SYSTEMS = (
+    "waveunet-dry",
+    "waveunet-wet",
+    "forest-dry",
+    "forest-wet",
+    STATIC,
+    "unity",
+    "anchor",
+)
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,12 @@ def targets_of(system: str) -> tuple[Target, ...]:
 
 
 def mix_name(system: str, target: Target) -> str:
-    """What a system's mix is called: one mix serves both targets, but for the fitted gains.
+    """What a system's mix is called: one mix serves both targets, but for an oracle's.
 
     >>> mix_name("unity", "dry"), mix_name("static", "dry")
     ('unity', 'static-dry')
     """
-    return f"{system}-{target}" if system == STATIC else system
+    return f"{system}-{target}" if system in ORACLES else system
 
 
 def checked_systems(systems: Sequence[str]) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ def checked_systems(systems: Sequence[str]) -> tuple[str, ...]:
     Raises:
         SettingError: If there is none, or one is unknown.
     """
-    known = (*DESCRIPTIONS, STATIC)
+    known = (*DESCRIPTIONS, *ORACLES)
     for system in systems:
         if system not in known:
             raise SettingError(f"there is no system {system!r}; use {', '.join(known)}")
@@ -140,7 +146,7 @@ def make_system(system: str, weights: Mapping[str, Path], *, is_as_recorded: boo
     """The mixer of a system of the registry.
 
     Args:
-        system: Its name; not ``static``.
+        system: Its name; no oracle's.
         weights: System -> folder of a model in place of the shipped one.
         is_as_recorded: Leave the stems' levels alone, where the system would set them.
 
@@ -154,7 +160,7 @@ def make_system(system: str, weights: Mapping[str, Path], *, is_as_recorded: boo
 
 def sets_levels(system: str) -> bool:
     """Whether a system sets the stems' levels first, so that leaving them alone means something."""
-    if system == STATIC:
+    if system in ORACLES:
         return False
     try:
         make_mixer(system, is_as_recorded=True)
