@@ -17,7 +17,7 @@ import pytest
 
 from drummix import audio
 from drummix.audio import Audio
-from drummix.corpus import build, processes, recording
+from drummix.corpus import build, recording
 from drummix.corpus.build import render_corpus
 from drummix.corpus.checking import check_corpus
 from drummix.corpus.groove import PerformedHit
@@ -26,6 +26,7 @@ from drummix.corpus.manifest import CorpusItem, file_sha256, read_manifest
 from drummix.corpus.plan import CORPUS_RATE_HZ, CorpusSettings, kit_label, plan_corpus
 from drummix.errors import CorpusError, OutputError, SettingError
 from drummix.levels import peak_dbfs
+from drummix.pool import processes
 
 NOTES = {36: "Kick", 38: "Snare", 49: "Crash"}
 MAINS = {"Kick": "Kick", "Snare": "Snare", "Crash": "OHL"}

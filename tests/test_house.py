@@ -23,6 +23,7 @@ PROJECT = PYPROJECT["project"]
 # "drummix" is the package's own __init__.py, which offers the rooms above it to a user.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("pool",),
     ("levels",),
     ("audio",),
     ("roles",),
@@ -32,6 +33,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("effects",),
     ("corpus", "mixers"),
     ("mixing",),
+    ("batch",),
     ("matching",),
     ("forest", "nn"),
     ("evaluation",),
@@ -155,7 +157,10 @@ def installed_closure(requirements: list[Requirement]) -> dict[str, str]:
         if key in seen:
             continue
         seen.add(key)
-        distribution = importlib.metadata.distribution(requirement.name)
+        try:
+            distribution = importlib.metadata.distribution(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # Of an extra that is not installed here.
         closure[key[0]] = distribution.version
         below = [Requirement(line) for line in distribution.requires or []]
         waiting += [(needed, extra) for extra in ("", *requirement.extras) for needed in below]

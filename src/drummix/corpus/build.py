@@ -16,7 +16,6 @@ from typing import Any
 
 from drummix.audio import Audio
 from drummix.audio import write as write_sound
-from drummix.corpus import processes
 from drummix.corpus.engineer import ReferenceMixes
 from drummix.corpus.kit import Kit
 from drummix.corpus.manifest import (
@@ -41,6 +40,7 @@ from drummix.corpus.recording import RecordingSession, licence_of, load_kit, tas
 from drummix.corpus.render import Rendering
 from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
+from drummix.pool import processes
 from drummix.roles import PAPER_ROLES
 
 _LATER_SETTINGS: Mapping[str, Any] = {

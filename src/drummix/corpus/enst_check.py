@@ -10,8 +10,8 @@ from pathlib import Path
 from drummix import audio
 from drummix.corpus.enst import EnstItem, EnstTrack, check_is_enst, open_track, published_split
 from drummix.corpus.manifest import TARGETS
-from drummix.corpus.pool import results_of
 from drummix.errors import AudioFileError
+from drummix.pool import results_of
 
 Progress = Callable[[int, int, str], None]
 """Called with tracks done, tracks in all, and the name of the last one."""

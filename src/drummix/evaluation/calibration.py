@@ -20,7 +20,6 @@ from drummix.corpus.items import SessionItem, read_mix
 from drummix.corpus.kit import Piece
 from drummix.corpus.manifest import TARGETS, CorpusItem
 from drummix.corpus.opening import open_corpus
-from drummix.corpus.pool import results_of
 from drummix.errors import DrummixError
 from drummix.evaluation.calibration_table import (
     FIGURES,
@@ -38,6 +37,7 @@ from drummix.evaluation.spectral import (
 )
 from drummix.evaluation.table import Failure
 from drummix.levels import crest_db, rms_dbfs
+from drummix.pool import results_of
 
 Progress = Callable[[int, int, str], None]
 """Called with items done, items in all, and the name of the last one."""

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from drummix.corpus import processes
-from drummix.corpus.pool import results_of
+from drummix.pool import processes, results_of
 
 Job = TypeVar("Job")
 

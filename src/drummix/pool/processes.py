@@ -1,4 +1,4 @@
-"""How a process that renders behaves when its parent is stopped or killed."""
+"""How a process behaves when its parent is stopped or killed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing import connection, parent_process
 
 
 def start() -> None:
-    """Prepare a rendering process: Ctrl-C is its parent's business, and it never outlives it."""
+    """Prepare a process: Ctrl-C is its parent's business, and it never outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

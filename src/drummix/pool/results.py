@@ -7,8 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from drummix.corpus import processes
 from drummix.errors import SettingError
+from drummix.pool import processes
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")

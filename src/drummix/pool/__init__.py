@@ -1,0 +1,19 @@
+"""The same work on many things: here, in several processes, or over Ray.
+
+Belongs here: processes, what ends them, and who does what next.
+Does not belong here: what the work is.
+"""
+
+from drummix.pool.dispatch import Lost, each_done
+from drummix.pool.lanes import Lane, LaneMaker, allowed_cores, local_lanes
+from drummix.pool.results import results_of
+
+__all__ = [
+    "Lane",
+    "LaneMaker",
+    "Lost",
+    "allowed_cores",
+    "each_done",
+    "local_lanes",
+    "results_of",
+]

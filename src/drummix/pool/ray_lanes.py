@@ -1,0 +1,126 @@
+"""Lanes on a Ray cluster: an actor each, which holds the worker.
+
+Ray's dashboard and its usage statistics stay off where we start it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+from drummix.errors import MissingExtraError, SettingError
+from drummix.pool.lanes import Lane, LaneMaker
+
+LOCAL = "local"
+"""The address that starts Ray on this machine."""
+
+_OBJECT_STORE_BYTES = 100_000_000
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+@contextmanager
+def ray_lanes(
+    make: LaneMaker, address: str, *, n_lanes: int | None, n_jobs: int, cores: int
+) -> Iterator[list[Lane]]:
+    """Lanes on a cluster, for as long as the block lasts.
+
+    What Ray says on stdout goes to stderr meanwhile.
+
+    Args:
+        make: Makes a worker; must pickle, and so must jobs and results.
+        address: ``local`` to start Ray here, else where a cluster is, as `ray.init` takes it.
+        n_lanes: How many; None for one a core of the cluster, and never more than jobs.
+        n_jobs: How many jobs there are.
+        cores: Cores to use of this machine, for ``local``.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        SettingError: If there is no cluster at `address`, or no lane was asked for.
+    """
+    if n_lanes is not None and n_lanes < 1:
+        raise SettingError(f"{n_lanes} jobs at a time; give 1 or more")
+    os.environ.update(_QUIET | os.environ)
+    try:
+        ray: Any = importlib.import_module("ray")
+    except ImportError as error:
+        raise MissingExtraError("--ray", "ray") from error
+    with contextlib.redirect_stdout(sys.stderr):
+        _connect(ray, address, max(cores, n_lanes or 1))
+        try:
+            n_cores = int(ray.cluster_resources().get("CPU", 0))
+            wanted = min(n_lanes or n_cores, n_jobs)
+            smallest = min(
+                (int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]),
+                default=1,
+            )
+            threads = max(1, min(n_cores // max(1, wanted), smallest))
+            yield [_RayLane(ray, make, threads) for _ in range(max(1, wanted))]
+        finally:
+            ray.shutdown()
+
+
+def _connect(ray: Any, address: str, n_cores: int) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address == LOCAL:
+            ray.init(
+                address="local",
+                num_cpus=n_cores,
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                **quiet,
+            )
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SettingError(
+            f"there is no Ray cluster at {address!r} ({reason}); start one with `ray start "
+            "--head`, or give --ray local"
+        ) from error
+
+
+class _RayWorker:
+    """What lives in an actor."""
+
+    def start(self, make: LaneMaker) -> None:
+        self._worker = make()
+
+    def result(self, job: Any) -> Any:
+        return self._worker.result(job)
+
+
+class _RayLane:
+    """An actor: when it dies, its one job is the one that was lost."""
+
+    where = "a Ray worker"
+
+    def __init__(self, ray: Any, make: LaneMaker, threads: int) -> None:
+        self._ray = ray
+        self._make = make
+        self._threads = threads
+        self._actor: Any = None
+
+    def start(self) -> Future[Any]:
+        # Ray sets OMP_NUM_THREADS to num_cpus in the actor's process.
+        self._actor = self._ray.remote(_RayWorker).options(num_cpus=self._threads).remote()
+        return self._actor.start.remote(self._make).future()
+
+    def submit(self, job: Any) -> Future[Any]:
+        return self._actor.result.remote(job).future()
+
+    def is_lost(self, error: BaseException | None) -> bool:
+        lost = self._ray.exceptions
+        return isinstance(error, lost.RayActorError | lost.OutOfMemoryError)
+
+    def stop(self) -> None:
+        if self._actor is not None:
+            self._ray.kill(self._actor)
+            self._actor = None
