@@ -6,7 +6,8 @@ import onnxruntime
 import pytest
 
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
-from drummix.mixers.graph import build_graph, even_kernel, odd_kernel
+from drummix.mixers.graph import build_graph
+from drummix.mixers.upsampling import even_kernel, odd_kernel
 from drummix.mixers.weights import parameter_shapes
 
 

@@ -445,8 +445,8 @@ def test_memory_does_not_grow_with_the_length(tmp_path, out, weights):
         mix_to_file(takes, out / "mix.wav", weights=weights)
         peaks[seconds] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    # 80 s of eight stems are 113 MB; one segment of them (8.4 MB) and its copies are under 60.
-    assert peaks[80] < 60e6
+    # 80 s of eight stems are 113 MB; the small network's maps of 262,144 frames are under 90.
+    assert peaks[80] < 90e6
     assert peaks[80] < peaks[20] * 1.05
 
 

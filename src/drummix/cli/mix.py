@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
+
+if TYPE_CHECKING:
+    from drummix.mixers.compute import Compute
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder with the microphone tracks of one take.")
@@ -22,6 +25,35 @@ RoleOptions = Annotated[
         "ignore='click.wav' leaves a file out.",
     ),
 ]
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(help="Threads of the network; as many as cores may be used if not given."),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(metavar="MB", help="Peak memory of the network's mix; 600 if not given."),
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="full|fast", help="fast: bfloat16 where the processor has it, about 50 dB down."
+    ),
+]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(metavar="auto|native|openvino", help="What computes the network."),
+]
+
+
+def parse_compute(
+    threads: int | None, memory: float | None, precision: str, runtime: str
+) -> Compute:
+    """The options of a network's computation as the library takes them."""
+    from drummix.mixers.compute import Compute  # as elsewhere: help loads nothing heavy
+
+    return Compute(threads, memory, cast(Any, precision), cast(Any, runtime))
 
 
 def register(app: typer.Typer) -> None:
@@ -88,6 +120,10 @@ def mix_command(
             "--match-levels", help="Bring the microphones to the levels of the style's example."
         ),
     ] = False,
+    threads: Threads = None,
+    memory: Memory = None,
+    precision: PrecisionOption = "full",
+    runtime: RuntimeOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Mix a folder of microphone tracks into one stereo file."""
@@ -108,6 +144,7 @@ def mix_command(
             weights=weights,
             style=style,
             match_levels=match_levels,
+            compute=parse_compute(threads, memory, precision, runtime),
             settings_path=settings,
             progress=progress,
         )

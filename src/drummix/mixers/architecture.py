@@ -126,6 +126,21 @@ class WaveUNetConfig:
         longest = self.input_frames(self.min_bottleneck_frames)
         return (longest - self.output_frames(longest)) // 2
 
+    def skip_margin(self, depth: int) -> int:
+        """Frames that each end of a skip connection loses: the same for every input length.
+
+        Args:
+            depth: Upsampling block, counted from the deepest, which is 0.
+        """
+        up_frames = bottleneck_frames = self.min_bottleneck_frames
+        for _ in range(depth):
+            up_frames = 2 * up_frames - self.up_taps
+        # From the bottleneck upwards, what each level's convolution gave before decimation.
+        skip_frames = bottleneck_frames + self.down_taps - 1
+        for _ in range(depth):
+            skip_frames = 2 * skip_frames - 1 + self.down_taps - 1
+        return skip_frames - up_frames
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> WaveUNetConfig:
         """Build a config from plain data, refusing names it does not know.

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from drummix.mixers.architecture import WaveUNetConfig
+from drummix.mixers.upsampling import even_kernel, odd_kernel
 
 FloatArray = NDArray[np.float32]
 
@@ -54,7 +55,7 @@ def build_graph(config: WaveUNetConfig, tensors: Mapping[str, FloatArray]) -> on
     features = graph.leaky_relu(graph.convolve(features, *_layer(tensors, "bottleneck")))
     for level, (n_skip, _, _) in enumerate(config.up_shapes()):
         kernel, bias = _layer(tensors, f"up.{level}")
-        skip = graph.crop(skips.pop(), _skip_margin(config, level))
+        skip = graph.crop(skips.pop(), config.skip_margin(level))
         from_skip = graph.convolve(skip, kernel[:, :n_skip], bias)
         from_below = graph.upsample_and_convolve(features, kernel[:, n_skip:])
         features = graph.leaky_relu(graph.add(from_skip, from_below))
@@ -65,33 +66,8 @@ def build_graph(config: WaveUNetConfig, tensors: Mapping[str, FloatArray]) -> on
     return graph.model(config)
 
 
-def even_kernel(kernel: FloatArray) -> FloatArray:
-    """Low-rate kernel (out, in, 3) of the even frames of upsampling, then `kernel` (out, in, 5)."""
-    a, b, c, d, e = np.moveaxis(kernel, -1, 0)
-    return np.stack([a + b / 2, b / 2 + c + d / 2, d / 2 + e], axis=-1)
-
-
-def odd_kernel(kernel: FloatArray) -> FloatArray:
-    """Low-rate kernel (out, in, 4) of the odd frames of upsampling, then `kernel` (out, in, 5)."""
-    a, b, c, d, e = np.moveaxis(kernel, -1, 0)
-    return np.stack([a / 2, a / 2 + b + c / 2, c / 2 + d + e / 2, e / 2], axis=-1)
-
-
 def _layer(tensors: Mapping[str, FloatArray], name: str) -> tuple[FloatArray, FloatArray]:
     return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-
-
-def _skip_margin(config: WaveUNetConfig, level: int) -> int:
-    """Frames to cut from each end of a skip connection: the same for every input length."""
-    bottleneck_frames = config.min_bottleneck_frames
-    up_frames = bottleneck_frames
-    for _ in range(level):
-        up_frames = 2 * up_frames - config.up_taps
-    # From the bottleneck upwards, what each level's convolution gave before decimation.
-    skip_frames = bottleneck_frames + config.down_taps - 1
-    for _ in range(level):
-        skip_frames = 2 * skip_frames - 1 + config.down_taps - 1
-    return (2 * skip_frames - 1 - (2 * up_frames - 1)) // 2
 
 
 class _Graph:

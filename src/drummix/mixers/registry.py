@@ -11,6 +11,7 @@ from typing import Any
 from drummix.errors import SettingError, WeightsError
 from drummix.mixers.anchor import AnchorMixer
 from drummix.mixers.base import Mixer
+from drummix.mixers.compute import Compute
 from drummix.mixers.forest.mixer import ForestMixer
 from drummix.mixers.forest.trees import read_forest, read_forest_card
 from drummix.mixers.forest.wet import WetProfile
@@ -88,6 +89,7 @@ def make_mixer(
     weights: Path | None = None,
     is_as_recorded: bool = False,
     is_paper_segments: bool = False,
+    compute: Compute | None = None,
 ) -> tuple[Mixer, tuple[str, ...]]:
     """Make the mixer of a system.
 
@@ -96,6 +98,7 @@ def make_mixer(
         weights: Folder of a model to use in place of the shipped one; Wave-U-Net and forest.
         is_as_recorded: Leave the stems' levels alone before the network; Wave-U-Net only.
         is_paper_segments: Cut the session as the paper does; Wave-U-Net only.
+        compute: Threads, memory, precision and runtime of the network; Wave-U-Net only.
 
     Returns:
         The mixer, and what a person should know about the choice.
@@ -114,7 +117,11 @@ def make_mixer(
         if model.target != _TARGETS[name]:
             notices = (f"the weights in {model.folder} were trained for a {model.target} mix",)
         mixer = WaveUNetMixer(
-            name, model, is_as_recorded=is_as_recorded, is_paper_segments=is_paper_segments
+            name,
+            model,
+            is_as_recorded=is_as_recorded,
+            is_paper_segments=is_paper_segments,
+            compute=compute,
         )
         return mixer, notices
     is_forest = name in _FOREST_PROFILES
@@ -122,6 +129,7 @@ def make_mixer(
         ("--weights", weights is not None and not is_forest),
         ("--as-recorded", is_as_recorded),
         ("--paper-segments", is_paper_segments),
+        *((option, True) for option in (compute.given() if compute else ())),
     ):
         if is_set:
             raise SettingError(f"{option} means nothing to {name}: it is no network; leave it out")

@@ -93,14 +93,14 @@ def run_segments(
     Yields:
         Blocks (outputs, samples), as long together as the segments' kept frames.
     """
-    window = _Window(blocks, config.n_inputs)
+    window = Window(blocks, config.n_inputs)
     for segment in segments:
         start = segment.start - config.context_frames
         stems = window.cut(start, start + config.input_frames(segment.bottleneck_frames))
         yield network(stems)[:, : segment.n_kept]
 
 
-class _Window:
+class Window:
     """Cuts pieces out of a stream at rising positions; zeros before its start and after its end."""
 
     def __init__(self, blocks: Iterator[FloatArray], n_channels: int) -> None:

@@ -1,4 +1,4 @@
-"""Mixing with a trained Wave-U-Net, by ONNX Runtime on the CPU; no torch.
+"""Mixing with a trained Wave-U-Net on the CPU; no torch.
 
 Source: Martinez Ramirez, Stoller and Moffat, JAES 69(3), 2021. Where we differ: segments join to
 the result of one long pass (theirs is offered too), and every microphone is first brought to the
@@ -7,7 +7,7 @@ level that the network was trained at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,14 +17,10 @@ from drummix.audio import resampled_length
 from drummix.gain_staging import StagedStem
 from drummix.levels import db_to_gain
 from drummix.mixers.base import FloatArray, MixPlan, Progress, mixed_blocks, stage_session
-from drummix.mixers.graph import INPUT_NAME, build_graph
+from drummix.mixers.compute import Compute, Settled, settle
 from drummix.mixers.rate import exactly, resample_blocks
-from drummix.mixers.segments import (
-    DEFAULT_HOP_FRAMES,
-    even_segments,
-    paper_segments,
-    run_segments,
-)
+from drummix.mixers.runtimes import Network, load_network
+from drummix.mixers.segments import paper_segments, run_segments
 from drummix.mixers.slots import Routing, route_stems
 from drummix.mixers.weights import Model
 from drummix.session import Session
@@ -38,7 +34,7 @@ class WaveUNetMixer:
         model: The network's sizes and weights.
         is_as_recorded: Whether the stems reach the network at the levels they were recorded at.
         is_paper_segments: Whether to cut the session as the paper does.
-        hop_frames: Output frames of a segment otherwise; a multiple of the network's decimation.
+        compute: Threads, memory, precision and runtime that it may use.
     """
 
     def __init__(
@@ -48,16 +44,17 @@ class WaveUNetMixer:
         *,
         is_as_recorded: bool = False,
         is_paper_segments: bool = False,
-        hop_frames: int = DEFAULT_HOP_FRAMES,
+        compute: Compute | None = None,
     ) -> None:
         self.name = name
         self._model = model
         self._is_as_recorded = is_as_recorded
         self._is_paper_segments = is_paper_segments
-        self._hop_frames = hop_frames
+        self._compute = Compute() if compute is None else compute
 
     def plan(self, session: Session, *, progress: Progress | None = None) -> MixPlan:
         """Route the stems, set their levels, and get ready to run the network."""
+        settled = self._settled  # what cannot be had is said before a long session is read
         routing = route_stems(session.stems, self._model.roles)
         staged: tuple[StagedStem, ...] = ()
         if self._model.input_levels == "staged" and not self._is_as_recorded:
@@ -65,14 +62,22 @@ class WaveUNetMixer:
         matrix = input_matrix(routing, staged)
         return MixPlan(
             settings=self._settings(routing, staged),
-            notices=(*routing.notices(), *self._notices(session, staged)),
+            notices=(
+                *routing.notices(),
+                *self._notices(session, staged),
+                *settled.notices,
+            ),
             blocks=lambda: self._blocks(session, matrix),
         )
 
     @cached_property
-    def _network(self) -> Callable[[FloatArray], FloatArray]:
+    def _settled(self) -> Settled:
+        return settle(self._compute, self._model.config)
+
+    @cached_property
+    def _network(self) -> Network:
         # Kept: a mixer serves many sessions, one after the other.
-        return load_network(self._model)
+        return load_network(self._model, self._settled)
 
     def _settings(self, routing: Routing, staged: tuple[StagedStem, ...]) -> dict[str, Any]:
         model = self._model
@@ -84,7 +89,7 @@ class WaveUNetMixer:
                 "rate_hz": model.rate_hz,
                 "architecture": model.config.to_mapping(),
             },
-            "runtime": _runtime(),
+            **self._settled.to_mapping(),
             "segments": "paper" if self._is_paper_segments else "even",
             "gain_staging": [stem.to_mapping() for stem in staged],
             **routing.to_mapping(),
@@ -121,9 +126,9 @@ class WaveUNetMixer:
         )
         if self._is_paper_segments:
             segments = paper_segments(config, n_frames)
+            mix = run_segments(segments, inputs, config, self._network)
         else:
-            segments = even_segments(config, n_frames, self._hop_frames)
-        mix = run_segments(segments, inputs, config, self._network)
+            mix = self._network.stream(inputs, n_frames)
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return exactly(session.n_samples, back)
 
@@ -132,33 +137,3 @@ def input_matrix(routing: Routing, staged: Sequence[StagedStem]) -> FloatArray:
     """Gains (inputs, stems) from a session to the network: routing, and levels where staged."""
     gains_db = [stem.gain_db for stem in staged] or [0.0] * routing.matrix.shape[1]
     return routing.matrix * np.array(db_to_gain(np.array(gains_db)), np.float32)
-
-
-def load_network(model: Model) -> Callable[[FloatArray], FloatArray]:
-    """The network as a function from (inputs, frames) to (2, frames)."""
-    import onnxruntime  # takes long to load, and other systems do without
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Saves 100 MB a segment at the same speed.
-    options.enable_mem_pattern = False
-    # Not session.set_denormal_as_zero: it would change arithmetic for the caller's whole thread.
-    # Threads that wait by running in circles take time from whatever else the machine does.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    runtime = onnxruntime.InferenceSession(
-        build_graph(model.config, model.tensors).SerializeToString(),
-        sess_options=options,
-        providers=["CPUExecutionProvider"],
-    )
-
-    def run(stems: FloatArray) -> FloatArray:
-        [mix] = runtime.run(None, {INPUT_NAME: stems[np.newaxis]})
-        return np.asarray(mix[0], dtype=np.float32)
-
-    return run
-
-
-def _runtime() -> str:
-    import onnxruntime  # as above
-
-    return f"onnxruntime {onnxruntime.__version__}, CPU, float32"

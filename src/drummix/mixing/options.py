@@ -7,6 +7,7 @@ from pathlib import Path
 
 from drummix.errors import SettingError
 from drummix.mixers.base import Mixer
+from drummix.mixers.compute import Compute
 from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
 from drummix.mixers.style import Style, read_style
 from drummix.mixers.style_mixer import Levels, StyleMixer
@@ -23,6 +24,7 @@ class MixOptions:
         weights: Folder of a model to use in place of the shipped one.
         style: A style, or its file, to mix with in place of a system.
         match_levels: Bring the stems to the levels of the style's example.
+        compute: Threads, memory, precision and runtime of a network; None for the default.
     """
 
     system: str = DEFAULT_SYSTEM
@@ -31,6 +33,7 @@ class MixOptions:
     weights: Path | str | None = None
     style: Style | Path | str | None = None
     match_levels: bool = False
+    compute: Compute | None = None
 
     def make_mixer(self) -> tuple[Mixer, tuple[str, ...]]:
         """The mixer, for any number of sessions, and what a person should know about the choice.
@@ -48,6 +51,7 @@ class MixOptions:
             weights=None if self.weights is None else Path(self.weights),
             is_as_recorded=self.as_recorded,
             is_paper_segments=self.paper_segments,
+            compute=self.compute,
         )
 
     def _style_mixer(self, style: Style | Path | str) -> StyleMixer:
@@ -55,6 +59,7 @@ class MixOptions:
             (f"--system {self.system}", self.system != DEFAULT_SYSTEM),
             ("--weights", self.weights is not None),
             ("--paper-segments", self.paper_segments),
+            *((option, True) for option in (self.compute.given() if self.compute else ())),
         ):
             if is_set:
                 raise SettingError(f"{option} means nothing to --style: it is no network")

@@ -17,6 +17,7 @@ from drummix.audio import Audio, Writer, atomic_path, write
 from drummix.errors import OutputError, SettingError
 from drummix.levels import LoudnessMeter, db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, Mixer, MixPlan, Progress
+from drummix.mixers.compute import Compute
 from drummix.mixers.registry import DEFAULT_SYSTEM
 from drummix.mixers.style import Style
 from drummix.mixing.level import LevelDecision, OutputLevel
@@ -82,6 +83,7 @@ def mix(
     weights: Path | str | None = None,
     style: Style | Path | str | None = None,
     match_levels: bool = False,
+    compute: Compute | None = None,
     progress: Progress | None = None,
 ) -> Mix:
     """Mix a drum session in memory.
@@ -98,6 +100,7 @@ def mix(
         style: A style of `drummix.match`, or its file, to mix with in place of a system.
         match_levels: Bring the stems to the levels of the style's example; without this and
             `as_recorded`, that is done where the levels are those of another session.
+        compute: Threads, memory, precision and runtime of a network; None for the default.
         progress: Called with what is being done, samples done, and samples in all.
 
     Returns:
@@ -108,7 +111,7 @@ def mix(
     """
     level = OutputLevel(lufs, true_peak_dbtp)
     session = open_session(source, roles=roles)
-    options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels)
+    options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels, compute)
     mixer, notices = options.make_mixer()
     plan = mixer.plan(session, progress=progress)
     meter = LoudnessMeter(session.rate_hz, 2)
@@ -139,6 +142,7 @@ def mix_to_file(
     weights: Path | str | None = None,
     style: Style | Path | str | None = None,
     match_levels: bool = False,
+    compute: Compute | None = None,
     settings_path: Path | str | None = None,
     progress: Progress | None = None,
 ) -> MixedFile:
@@ -159,6 +163,7 @@ def mix_to_file(
         weights: As for `mix`.
         style: As for `mix`.
         match_levels: As for `mix`.
+        compute: As for `mix`.
         settings_path: A ``.json`` file for the settings; None writes none.
         progress: As for `mix`.
 
@@ -166,7 +171,7 @@ def mix_to_file(
         DrummixError: If the session, a setting, the weights or the target are wrong.
     """
     level = OutputLevel(lufs, true_peak_dbtp)
-    options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels)
+    options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels, compute)
     return write_mix(
         source,
         target,
