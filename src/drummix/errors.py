@@ -18,6 +18,10 @@ class SessionError(DrummixError):
     """A set of stems does not make a session."""
 
 
+class NoMicrophoneError(SessionError):
+    """A folder of sound files holds no microphone of a drum kit: mixes, clicks and the like."""
+
+
 class RoleError(SessionError):
     """A stem's microphone role is unknown, ambiguous or claimed twice."""
 

@@ -5,14 +5,13 @@ Does not belong here: what the work is.
 """
 
 from drummix.pool.dispatch import Lost, each_done
-from drummix.pool.lanes import Lane, LaneMaker, allowed_cores, local_lanes
+from drummix.pool.lanes import Lane, LaneMaker, local_lanes
 from drummix.pool.results import results_of
 
 __all__ = [
     "Lane",
     "LaneMaker",
     "Lost",
-    "allowed_cores",
     "each_done",
     "local_lanes",
     "results_of",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -168,13 +167,6 @@ def _make_worker(make: LaneMaker) -> int:
 def _result_of(job: Any) -> Any:
     assert _worker is not None
     return _worker.result(job)
-
-
-def allowed_cores() -> int:
-    """Cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def stop_all(lanes: Sequence[Lane]) -> None:

@@ -10,7 +10,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
@@ -27,14 +27,20 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": 
 
 @contextmanager
 def ray_lanes(
-    make: LaneMaker, address: str, *, n_lanes: int | None, n_jobs: int, cores: int
+    make_for: Callable[[int], LaneMaker],
+    address: str,
+    *,
+    n_lanes: int | None,
+    n_jobs: int,
+    cores: int,
 ) -> Iterator[list[Lane]]:
     """Lanes on a cluster, for as long as the block lasts.
 
     What Ray says on stdout goes to stderr meanwhile.
 
     Args:
-        make: Makes a worker; must pickle, and so must jobs and results.
+        make_for: Gives what makes a worker, for the number of threads that it shall use; that
+            must pickle, and so must jobs and results.
         address: ``local`` to start Ray here, else where a cluster is, as `ray.init` takes it.
         n_lanes: How many; None for one a core of the cluster, and never more than jobs.
         n_jobs: How many jobs there are.
@@ -61,6 +67,7 @@ def ray_lanes(
                 default=1,
             )
             threads = max(1, min(n_cores // max(1, wanted), smallest))
+            make = make_for(threads)
             yield [_RayLane(ray, make, threads) for _ in range(max(1, wanted))]
         finally:
             ray.shutdown()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from drummix.audio import Audio, AudioInfo, BlockReader, resampled_length
-from drummix.errors import OutputError, RoleError, SessionError
+from drummix.errors import NoMicrophoneError, OutputError, RoleError, SessionError
 from drummix.roles import LEFT_OUT_ROLES, Candidate, Part, Role, cast
 from drummix.session.gathering import Entry, Roles, Source, gather
 from drummix.session.stems import Session, Stem
@@ -30,7 +30,7 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
         The session; its notices say what was resampled, padded, assumed or left out.
 
     Raises:
-        SessionError: If there is nothing to mix.
+        SessionError: If there is nothing to mix; NoMicrophoneError if there are other files only.
         RoleError: If a name is unknown, or two files claim one role.
         AudioFileError: If a file cannot be read.
     """
@@ -49,7 +49,7 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
         raise RoleError("; ".join(question.text for question in casting.questions))
     if not stems:
         what = "; ".join(f'"{stem.source}" is {stem.why}' for stem in left_out) or "all are ignored"
-        raise SessionError(f"{gathered.name} holds no microphone of a drum kit: {what}")
+        raise NoMicrophoneError(f"{gathered.name} holds no microphone of a drum kit: {what}")
     contents = {entry.name: entry.content for entry in readable}
     rate_hz = common_rate_hz({stem.source: stem.info for stem in stems}.values())
     lengths = {

@@ -1,0 +1,154 @@
+"""What is written down about a finished mix, so that it is not made again.
+
+A record says from which files, of what size and time, and with which settings a mix was made, and
+what the mix itself looks like on disk. Where all of that is still so, the mix is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from drummix.audio import atomic_path
+from drummix.batch.finding import session_files
+from drummix.batch.outcome import Outcome
+from drummix.errors import OutputError
+from drummix.mixers.registry import DESCRIPTIONS
+from drummix.mixers.style import Style, read_style
+from drummix.mixers.weights import SHIPPED_FOLDER, any_card
+from drummix.mixing import MixOptions, OutputLevel
+
+_FORMAT = 1
+_KEPT = ("seconds", "duration_s", "lufs", "true_peak_dbtp", "message")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A session to be mixed. Paths are absolute: who mixes it may run anywhere.
+
+    Args:
+        name: Name of the session.
+        folder: Its folder.
+        target: The mix.
+        settings_path: Where its settings are written; None for nowhere.
+        record_path: Where the record is written.
+        n_bytes: Size of its files: how much work it is.
+    """
+
+    name: str
+    folder: Path
+    target: Path
+    settings_path: Path | None
+    record_path: Path
+    n_bytes: int = 0
+
+
+def identity_of(options: MixOptions, level: OutputLevel) -> dict[str, Any]:
+    """Everything but the session that a mix depends on, as plain data.
+
+    Raises:
+        SettingError: If the style cannot be read.
+    """
+    style = options.style
+    if style is not None and not isinstance(style, Style):
+        style = read_style(style)
+    return {
+        "drummix": importlib.metadata.version("drummix"),
+        "system": options.system,
+        "weights_sha256": None if style is not None else _weights_sha256(options),
+        "style_sha256": None if style is None else _sha256_of(style.to_plain()),
+        "as_recorded": options.as_recorded,
+        "paper_segments": options.paper_segments,
+        "match_levels": options.match_levels,
+        "precision": options.compute.precision if options.compute else "full",
+        "runtime": options.compute.runtime if options.compute else "auto",
+        "lufs": level.lufs,
+        "ceiling_dbtp": level.ceiling_dbtp,
+    }
+
+
+def _weights_sha256(options: MixOptions) -> str | None:
+    """Checksum on the card of the model in use; None where the system has no model."""
+    if options.weights is not None:
+        folder = Path(options.weights)
+    else:
+        is_forest = options.system in DESCRIPTIONS and options.system.startswith("forest")
+        folder = SHIPPED_FOLDER / ("forest" if is_forest else options.system)
+    found = any_card(folder).get("sha256")
+    return None if found is None else str(found)
+
+
+def _sha256_of(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def inputs_of(job: Job) -> dict[str, list[int]]:
+    """What the session's files look like on disk."""
+    return {name: list(state) for name, state in session_files(job.folder).items()}
+
+
+def write_record(
+    job: Job, identity: Mapping[str, Any], inputs: Mapping[str, Any], outcome: Outcome
+) -> None:
+    """Note that a mix is complete.
+
+    Raises:
+        OutputError: If the record cannot be written.
+    """
+    record = {
+        "format": _FORMAT,
+        "identity": dict(identity),
+        "inputs": dict(inputs),
+        "outputs": _outputs_of(job),
+        "outcome": {name: getattr(outcome, name) for name in _KEPT},
+    }
+    make_folder(job.record_path.parent)
+    with atomic_path(job.record_path) as temporary:
+        text = json.dumps(record, indent=1, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def recorded_outcome(job: Job, identity: Mapping[str, Any]) -> Outcome | None:
+    """What an earlier run made of a session, or None where it has to be mixed (again)."""
+    try:
+        record = json.loads(job.record_path.read_text(encoding="utf-8"))
+        is_same = (
+            record["format"] == _FORMAT
+            and record["identity"] == identity
+            and record["inputs"] == inputs_of(job)
+            and record["outputs"] == _outputs_of(job)
+        )
+        if not is_same:
+            return None
+        made = Outcome(job.name, "unchanged", **{name: record["outcome"][name] for name in _KEPT})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return replace(made, path=job.target)
+
+
+def _outputs_of(job: Job) -> dict[str, list[int] | None]:
+    paths = {"mix": job.target, "settings": job.settings_path}
+    states = {name: None if path is None else path.stat() for name, path in paths.items()}
+    return {
+        name: None if state is None else [state.st_size, state.st_mtime_ns]
+        for name, state in states.items()
+    }
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it is in.
+
+    Raises:
+        OutputError: If that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be made: {error.strerror or error}; choose another place"
+        ) from error
