@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
+from drummix.cli.mix_options import (
+    AsRecorded,
+    Lufs,
+    MatchLevels,
+    Memory,
+    PaperSegments,
+    PrecisionOption,
+    RuntimeOption,
+    StyleFile,
+    System,
+    Threads,
+    TruePeak,
+    Weights,
+    parse_compute,
+)
 from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
-
-if TYPE_CHECKING:
-    from drummix.mixers.compute import Compute
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder with the microphone tracks of one take.")
@@ -25,35 +37,6 @@ RoleOptions = Annotated[
         "ignore='click.wav' leaves a file out.",
     ),
 ]
-
-
-Threads = Annotated[
-    int | None,
-    typer.Option(help="Threads of the network; as many as cores may be used if not given."),
-]
-Memory = Annotated[
-    float | None,
-    typer.Option(metavar="MB", help="Peak memory of the network's mix; 600 if not given."),
-]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(
-        metavar="full|fast", help="fast: bfloat16 where the processor has it, about 50 dB down."
-    ),
-]
-RuntimeOption = Annotated[
-    str,
-    typer.Option(metavar="auto|native|openvino", help="What computes the network."),
-]
-
-
-def parse_compute(
-    threads: int | None, memory: float | None, precision: str, runtime: str
-) -> Compute:
-    """The options of a network's computation as the library takes them."""
-    from drummix.mixers.compute import Compute  # as elsewhere: help loads nothing heavy
-
-    return Compute(threads, memory, cast(Any, precision), cast(Any, runtime))
 
 
 def register(app: typer.Typer) -> None:
@@ -85,41 +68,19 @@ def mix_command(
         Path,
         typer.Option("-o", "--out", metavar="FILE", help="The mix to write: .wav, .flac, .mp3 …"),
     ],
-    system: Annotated[
-        str, typer.Option(help="What mixes; `drummix systems` lists them.")
-    ] = "waveunet-wet",
+    system: System = "waveunet-wet",
     role: RoleOptions = None,
-    lufs: Annotated[
-        float | None,
-        typer.Option(help="Integrated loudness in LUFS, as far as the true peak lets it."),
-    ] = None,
-    true_peak: Annotated[
-        float | None, typer.Option(help="Highest true peak in dBTP; -1 if not given.")
-    ] = None,
+    lufs: Lufs = None,
+    true_peak: TruePeak = None,
     settings: Annotated[
         Path | None,
         typer.Option(metavar="FILE.json", help="Write down everything that was done."),
     ] = None,
-    paper_segments: Annotated[
-        bool, typer.Option("--paper-segments", help="Cut the session as the paper does.")
-    ] = False,
-    as_recorded: Annotated[
-        bool,
-        typer.Option("--as-recorded", help="Leave the microphones at their recorded levels."),
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A model to use in place of the shipped.")
-    ] = None,
-    style: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="Mix with a style that `drummix match` learned."),
-    ] = None,
-    match_levels: Annotated[
-        bool,
-        typer.Option(
-            "--match-levels", help="Bring the microphones to the levels of the style's example."
-        ),
-    ] = False,
+    paper_segments: PaperSegments = False,
+    as_recorded: AsRecorded = False,
+    weights: Weights = None,
+    style: StyleFile = None,
+    match_levels: MatchLevels = False,
     threads: Threads = None,
     memory: Memory = None,
     precision: PrecisionOption = "full",
