@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from drummix.errors import WeightsError
+from drummix.errors import OutputError, WeightsError
 from drummix.mixers import weights
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import (
@@ -95,6 +95,18 @@ def test_weights_in_another_memory_order_come_back_the_same(tmp_path):
     model = load_model(write_model(tmp_path, "fortran", tensors, card()))
     expected = tensors["up.0.weight"].astype(np.float16).astype(np.float32)
     np.testing.assert_array_equal(model.tensors["up.0.weight"], expected)
+
+
+def test_float32_weights_keep_every_bit_where_asked_for(tmp_path):
+    model = load_model(write_model(tmp_path, "exact", random_tensors(), card(), is_float32=True))
+    for name, written in random_tensors().items():
+        np.testing.assert_array_equal(model.tensors[name], written)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "models").touch()
+    with pytest.raises(OutputError, match=r"models/net cannot be made: .*; choose another place"):
+        write_model(tmp_path / "models", "net", random_tensors(), card())
 
 
 def test_stored_weights_take_two_bytes_each(model_folder):

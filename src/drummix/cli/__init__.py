@@ -23,6 +23,7 @@ from drummix.cli import (
     demo,
     evaluate,
     forest,
+    import_checkpoint,
     inspect,
     listen,
     listen_results,
@@ -98,6 +99,7 @@ demo.register(app)
 corpus.register(app)
 train.register(app)
 forest.register(app)
+import_checkpoint.register(app)
 evaluate.register(app)
 compare.register(app)
 robustness.register(app)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from drummix.audio import atomic_path
-from drummix.errors import SettingError, WeightsError
+from drummix.errors import OutputError, SettingError, WeightsError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.roles import Role
 
@@ -157,15 +157,21 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 
 def write_model(
-    folder: Path, name: str, tensors: Mapping[str, NDArray[np.floating]], card: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    tensors: Mapping[str, NDArray[np.floating]],
+    card: Mapping[str, Any],
+    *,
+    is_float32: bool = False,
 ) -> Path:
-    """Write a model as float16, weights first and then the card that vouches for them.
+    """Write a model, weights first and then the card that vouches for them.
 
     Args:
         folder: Folder that holds models; made if missing.
         name: Name of the model, and of its folder in `folder`.
         tensors: Weights by name, as `parameter_shapes` lists them.
         card: The card; ``format``, ``name`` and ``sha256`` are filled in here.
+        is_float32: Store float32, which keeps every bit, in place of float16.
 
     Returns:
         The model's folder.
@@ -174,14 +180,13 @@ def write_model(
         WeightsError: If the name, the card or the weights make no model that could be loaded.
         OutputError: If the files cannot be written.
     """
-    target = folder / _checked_name(name)
+    target = folder / checked_name(name)
     with np.errstate(over="ignore"):
-        # What does not fit float16 becomes infinite and is refused below.
+        # What does not fit becomes infinite and is refused below.
         # Safetensors stores an array's memory as it lies: only C order comes back the same.
-        halves = {
-            key: np.ascontiguousarray(value, dtype=np.float16) for key, value in tensors.items()
-        }
-    stored = safetensors.numpy.save(halves)
+        dtype = np.float32 if is_float32 else np.float16
+        narrow = {key: np.ascontiguousarray(value, dtype=dtype) for key, value in tensors.items()}
+    stored = safetensors.numpy.save(narrow)
     sha256 = hashlib.sha256(stored).hexdigest()
     whole_card = {"format": CARD_FORMAT, "name": name, **card}
     whole_card |= {"format": CARD_FORMAT, "name": name, "sha256": sha256}
@@ -189,8 +194,13 @@ def write_model(
     _check_card(target / CARD_NAME, whole_card)
     config = _config_of(target, whole_card)
     _roles_of(target, whole_card, config)
-    _check_tensors(target / TENSORS_NAME, halves, config)
-    target.mkdir(parents=True, exist_ok=True)
+    _check_tensors(target / TENSORS_NAME, narrow, config)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {target} cannot be made: {error.strerror or error}; choose another place"
+        ) from error
     with atomic_path(target / TENSORS_NAME) as temporary:
         temporary.write_bytes(stored)
     with atomic_path(target / CARD_NAME) as temporary:
@@ -221,7 +231,7 @@ def parameter_shapes(config: WaveUNetConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _shipped(name: str) -> Path:
-    folder = SHIPPED_FOLDER / _checked_name(name)
+    folder = SHIPPED_FOLDER / checked_name(name)
     if not folder.is_dir():
         known = ", ".join(available_models()) or "none"
         raise WeightsError(
@@ -231,7 +241,12 @@ def _shipped(name: str) -> Path:
     return folder
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name of a model, if it can be one.
+
+    Raises:
+        WeightsError: If it cannot.
+    """
     if not _MODEL_NAME.fullmatch(name):
         raise WeightsError(
             f"{name!r} is no model name; use small letters, digits, '-', '_' and single dots"
@@ -316,5 +331,5 @@ def _check_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], config: Wave
         if not np.isfinite(tensor).all():
             raise WeightsError(
                 f"{path}: {name} holds a value that is infinite or not a number; "
-                "expected weights that fit float16"
+                f"expected weights that fit {tensor.dtype}"
             )
