@@ -1,4 +1,4 @@
-"""The ONNX graph against the network as the paper draws it."""
+"""The network in every runtime against the one that the paper draws."""
 
 import numpy as np
 import onnx
@@ -6,7 +6,10 @@ import onnxruntime
 import pytest
 
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
+from drummix.mixers.compute import Settled
 from drummix.mixers.graph import build_graph
+from drummix.mixers.native.network import NativeNetwork
+from drummix.mixers.runtimes import OpenVinoNetwork
 from drummix.mixers.upsampling import even_kernel, odd_kernel
 from drummix.mixers.weights import parameter_shapes
 
@@ -55,27 +58,42 @@ def plain_forward(config, tensors, stems):
     return convolve(joined, tensors, "output")
 
 
-def run(model: onnx.ModelProto, stems):
+def by_native(config, tensors):
+    return NativeNetwork(config, tensors, threads=2, hop_frames=4 * config.decimation)
+
+
+def by_onnxruntime(config, tensors):
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
+        build_graph(config, tensors).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    [mix] = session.run(None, {"stems": stems[np.newaxis]})
-    return mix[0]
+    return lambda stems: session.run(None, {"stems": stems[np.newaxis]})[0][0]
 
 
+def by_openvino(config, tensors):
+    settled = Settled("openvino", "float32", threads=1, hop_frames=config.decimation, notices=())
+    return OpenVinoNetwork(config, tensors, settled)
+
+
+runtimes = pytest.mark.parametrize(
+    "load", [by_native, by_openvino, by_onnxruntime], ids=["native", "openvino", "onnxruntime"]
+)
+
+
+@runtimes
 @pytest.mark.parametrize("levels", range(1, 11))
-def test_graph_equals_the_plain_network_at_every_depth(levels):
+def test_network_equals_the_plain_one_at_every_depth(load, levels):
     config = WaveUNetConfig(levels=levels, filters=3, leaky_slope=0.2)
     tensors = random_tensors(config, seed=levels)
     stems = np.random.default_rng(levels).normal(size=(8, config.input_frames(6)))
     stems = stems.astype(np.float32)
     expected = plain_forward(config, tensors, stems)
-    mix = run(build_graph(config, tensors), stems)
+    mix = load(config, tensors)(stems)
     assert mix.shape == (2, config.output_frames(stems.shape[1]))
     # Single precision leaves 6e-8 of the largest value a layer; errors add up like noise.
     np.testing.assert_allclose(mix, expected, atol=1e-6 * np.abs(expected).max())
 
 
+@runtimes
 @pytest.mark.parametrize(
     "config",
     [
@@ -86,29 +104,32 @@ def test_graph_equals_the_plain_network_at_every_depth(levels):
     ],
     ids=str,
 )
-def test_every_size_that_a_config_can_set_reaches_the_graph(config):
+def test_every_size_that_a_config_can_set_reaches_the_runtime(load, config):
     tensors = random_tensors(config)
     stems = np.random.default_rng(0).normal(size=(config.n_inputs, config.input_frames(8)))
     stems = stems.astype(np.float32)
     expected = plain_forward(config, tensors, stems)
-    mix = run(build_graph(config, tensors), stems)
+    mix = load(config, tensors)(stems)
     np.testing.assert_allclose(mix, expected, atol=1e-6 * np.abs(expected).max())
 
 
-def test_one_graph_takes_every_length_the_network_takes():
+@runtimes
+def test_one_network_takes_every_length_there_is(load):
     config = WaveUNetConfig(levels=4, filters=3)
     tensors = random_tensors(config)
-    model = build_graph(config, tensors)
+    network = load(config, tensors)
     rng = np.random.default_rng(1)
     for bottleneck_frames in (5, 6, 13, 40):
         frames = config.input_frames(bottleneck_frames)
         stems = rng.normal(size=(8, frames)).astype(np.float32)
         expected = plain_forward(config, tensors, stems)
-        assert run(model, stems).shape == (2, config.output_frames(frames))
-        np.testing.assert_allclose(run(model, stems), expected, atol=1e-6 * np.abs(expected).max())
+        mix = network(stems)
+        assert mix.shape == (2, config.output_frames(frames))
+        np.testing.assert_allclose(mix, expected, atol=1e-6 * np.abs(expected).max())
 
 
-def test_paper_size_graph_equals_the_trained_module():
+@runtimes
+def test_paper_size_network_equals_the_trained_module(load):
     torch = pytest.importorskip("torch", reason="the train extra is not installed")
     from drummix.nn.wave_unet import WaveUNet
 
@@ -119,7 +140,7 @@ def test_paper_size_graph_equals_the_trained_module():
     stems = stems.astype(np.float32)
     with torch.inference_mode():
         expected = network(torch.from_numpy(stems)[np.newaxis])[0].numpy()
-    mix = run(build_graph(config, tensors), stems)
+    mix = load(config, tensors)(stems)
     np.testing.assert_allclose(mix, expected, atol=1e-6 * np.abs(expected).max())
 
 

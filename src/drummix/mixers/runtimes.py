@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.compute import Compute, Settled, settle
 from drummix.mixers.segments import even_segments, run_segments
 from drummix.mixers.weights import Model
@@ -34,7 +35,7 @@ def load_network(model: Model, settled: Settled | None = None) -> Network:
     """
     settled = settle(Compute(), model.config) if settled is None else settled
     if settled.runtime == "openvino":
-        return OpenVinoNetwork(model, settled)
+        return OpenVinoNetwork(model.config, model.tensors, settled)
     from drummix.mixers.native.network import NativeNetwork  # numba takes long to load
 
     return NativeNetwork(
@@ -46,18 +47,21 @@ class OpenVinoNetwork:
     """The restructured graph in OpenVINO on the CPU, one stream.
 
     Args:
-        model: The network's sizes and weights.
+        config: Size of the network.
+        tensors: Its weights by name, float32.
         settled: Threads, precision and length of a segment.
     """
 
-    def __init__(self, model: Model, settled: Settled) -> None:
+    def __init__(
+        self, config: WaveUNetConfig, tensors: Mapping[str, FloatArray], settled: Settled
+    ) -> None:
         import openvino  # as numba
 
         from drummix.mixers.graph import build_graph
 
-        self._config, self._hop_frames = model.config, settled.hop_frames
+        self._config, self._hop_frames = config, settled.hop_frames
         core = openvino.Core()
-        graph = core.read_model(build_graph(model.config, model.tensors).SerializeToString())
+        graph = core.read_model(build_graph(config, tensors).SerializeToString())
         compiled = core.compile_model(
             graph,
             "CPU",

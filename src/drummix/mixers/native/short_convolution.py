@@ -64,14 +64,19 @@ def spread_kernel_7(kernel: NDArray[np.floating]) -> FloatArray:
     parts = n_parts(n_taps)
     padded = np.pad(kernel.astype(np.float64), ((0, 0), (0, 0), (0, 4 * parts - n_taps)))
     taps = padded.reshape(n_out, n_in, parts, 4)
-    spread = np.einsum("jr,ocpr->jpco", _KERNEL_7, taps)
-    return np.ascontiguousarray(spread.reshape(N_SPREAD_7, parts * n_in, n_out), np.float32)
+    spread = np.empty((N_SPREAD_7, parts, n_in, n_out), np.float32)
+    for row, matrix in zip(_KERNEL_7, spread, strict=True):
+        matrix[:] = (taps @ row).transpose(2, 1, 0)
+    return spread.reshape(N_SPREAD_7, parts * n_in, n_out)
 
 
 def spread_kernel_8(kernel: NDArray[np.floating]) -> FloatArray:
     """A kernel (out, in, 5) as the matrices (8, in, out) of its combinations."""
-    spread = np.einsum("jr,ocr->jco", _KERNEL_8, kernel.astype(np.float64))
-    return np.ascontiguousarray(spread, np.float32)
+    n_out, n_in, _ = kernel.shape
+    spread = np.empty((N_SPREAD_8, n_in, n_out), np.float32)
+    for row, matrix in zip(_KERNEL_8, spread, strict=True):
+        matrix[:] = (kernel.astype(np.float64) @ row).T
+    return spread
 
 
 @_compiled
