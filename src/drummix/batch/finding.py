@@ -38,7 +38,8 @@ def find_sessions(root: Path, *, leave_out: Path | None = None) -> tuple[FoundSe
     """Every folder from `root` down that directly holds sound files, in the order of the names.
 
     Hidden folders, those that systems make for themselves, and folders that hold the mixes of a
-    batch are passed over. Links to folders are followed, each folder is visited once.
+    batch are passed over. Links to folders are followed, but not upwards; each folder is visited
+    once.
 
     Args:
         root: Where to look.
@@ -51,7 +52,10 @@ def find_sessions(root: Path, *, leave_out: Path | None = None) -> tuple[FoundSe
         raise SessionError(f"{root} does not exist; give a folder of sessions")
     if not root.is_dir():
         raise SessionError(f"{root} is a file; give the folder that the sessions are in")
-    visited = set() if leave_out is None else {leave_out.resolve()}
+    # A link to a folder that `root` is in would search what nobody named.
+    visited = set(root.resolve().parents)
+    if leave_out is not None:
+        visited.add(leave_out.resolve())
     found = tuple(_walk(root.absolute(), (), visited))
     if not found:
         raise SessionError(

@@ -12,8 +12,9 @@ from typing import Any
 
 from drummix.batch.outcome import Outcome
 from drummix.batch.record import Job, inputs_of, make_folder, write_record
-from drummix.errors import DrummixError, NoMicrophoneError
+from drummix.errors import DrummixError, NoMicrophoneError, RoleError
 from drummix.mixing import MixedFile, MixOptions, OutputLevel, write_mix
+from drummix.session.settings_file import SETTINGS_NAME
 
 Heard = Callable[[Job, float], None]
 """Called with a job and how much of it is done, 0 to 1."""
@@ -51,6 +52,9 @@ class BatchWorker:
             outcome = self._mixed(job, start_s)
         except NoMicrophoneError as error:
             outcome = Outcome(job.name, "skipped", message=_one_line(error))
+        except RoleError as error:
+            message = f"{_one_line(error)}; in a batch, say it in {job.folder / SETTINGS_NAME}"
+            outcome = Outcome(job.name, "failed", message=message)
         except DrummixError as error:
             outcome = Outcome(job.name, "failed", message=_one_line(error))
         except UnicodeEncodeError as error:

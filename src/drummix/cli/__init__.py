@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from drummix.cli import (
+    batch,
     compare,
     corpus,
     demo,
@@ -93,6 +94,7 @@ def _drummix(
 
 
 mix.register(app)
+batch.register(app)
 match.register(app)
 inspect.register(app)
 demo.register(app)

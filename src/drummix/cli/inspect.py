@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
 from drummix.cli.mix import Folder, RoleOptions, parse_roles
-from drummix.cli.output import AsJson, duration, print_json, printable, say
+from drummix.cli.output import (
+    AsJson,
+    aligned,
+    duration,
+    n_columns,
+    print_json,
+    printable,
+    say,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from drummix.inspection import FileReport
 
 _TABLE_COLUMNS = ("file", "role", "rate", "coding", "length", "peak", "loudness")
-_PIPE_WIDTH = 100
 
 
 def register(app: typer.Typer) -> None:
@@ -34,9 +40,7 @@ def inspect_command(folder: Folder, role: RoleOptions = None, as_json: AsJson = 
     if as_json:
         print_json([report.as_dict() for report in reports])
         return
-    # A pipe has no width; a person may pass it on to anything.
-    columns = shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns
-    for line in report_lines(reports, columns):
+    for line in report_lines(reports, n_columns()):
         typer.echo(printable(line))
     n_findings = sum(len(report.findings) for report in reports)
     if sys.stderr.isatty():
@@ -46,7 +50,7 @@ def inspect_command(folder: Folder, role: RoleOptions = None, as_json: AsJson = 
 def report_lines(reports: Sequence[FileReport], columns: int) -> list[str]:
     """Reports as text: a table where it fits into `columns`, else a paragraph a file."""
     rows = [_row(report) for report in reports]
-    table = _table(rows)
+    table = aligned([_TABLE_COLUMNS, *rows])
     if max(len(line) for line in table) <= columns:
         lines = table
     else:
@@ -59,7 +63,7 @@ def report_lines(reports: Sequence[FileReport], columns: int) -> list[str]:
     if findings:
         lines = [*lines, "", "to look at:"]
     for finding in findings:
-        lines += _wrapped(finding, columns, first="- ", rest="  ")
+        lines += wrapped(finding, columns, first="- ", rest="  ")
     return lines
 
 
@@ -80,27 +84,8 @@ def _row(report: FileReport) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    whole = [_TABLE_COLUMNS, *rows]
-    widths = [max(len(row[column]) for row in whole) for column in range(len(_TABLE_COLUMNS))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in whole
-    ]
-
-
 def _paragraph(row: tuple[str, ...], columns: int) -> list[str]:
     name, role, *facts = row
     known = ", ".join(fact for fact in facts if fact != "-")
-    lines = _wrapped(f"{name} = {role}", columns, first="", rest="  ")
-    return lines + (_wrapped(known, columns, first="  ", rest="  ") if known else [])
-
-
-def _wrapped(text: str, columns: int, *, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        max(20, columns),
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_on_hyphens=False,
-    )
+    lines = wrapped(f"{name} = {role}", columns, first="", rest="  ")
+    return lines + (wrapped(known, columns, first="  ", rest="  ") if known else [])

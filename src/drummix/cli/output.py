@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -17,6 +19,8 @@ Workers = Annotated[int, typer.Option(help="Processes that work at the same time
 
 LINE_EVERY_S = 10.0
 """Where there is no terminal, progress is a line this often."""
+
+_PIPE_WIDTH = 100
 
 Progress = Callable[[str, int, int], None]
 
@@ -72,6 +76,35 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+
+def n_columns() -> int:
+    """Width of the terminal; 100 in a pipe, which a person may pass on to anything."""
+    return shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines with straight columns.
+
+    >>> aligned([("a", "role"), ("kick.wav", "kick")])
+    ['a         role', 'kick.wav  kick']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def wrapped(text: str, columns: int, *, first: str = "", rest: str = "  ") -> list[str]:
+    """Text as lines of up to `columns`, the first one and the rest indented."""
+    return textwrap.wrap(
+        text,
+        max(20, columns),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+    )
 
 
 @contextmanager

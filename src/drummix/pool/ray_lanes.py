@@ -22,7 +22,12 @@ LOCAL = "local"
 """The address that starts Ray on this machine."""
 
 _OBJECT_STORE_BYTES = 100_000_000
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray would start its workers at the lowest priority, where a busy machine forgets them.
+    "RAY_worker_niceness": "0",
+}
 
 
 @contextmanager
@@ -52,7 +57,7 @@ def ray_lanes(
     """
     if n_lanes is not None and n_lanes < 1:
         raise SettingError(f"{n_lanes} jobs at a time; give 1 or more")
-    os.environ.update(_QUIET | os.environ)
+    os.environ.update(_ENVIRONMENT | os.environ)
     try:
         ray: Any = importlib.import_module("ray")
     except ImportError as error:
