@@ -1,0 +1,102 @@
+"""The same batch over Ray, started here with two workers; skipped where Ray is not installed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drummix.audio import Audio, write
+from drummix.batch import mix_many
+from drummix.errors import SettingError, WeightsError
+from drummix.mixing import MixOptions, mix_to_file
+from drummix.pool import Lost, each_done
+from drummix.pool.ray_lanes import ray_lanes
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'drummix[ray]'")
+
+RATE_HZ = 44_100
+UNITY = MixOptions(system="unity")
+
+
+class Deadly:
+    """Ends its process for one job."""
+
+    def result(self, job: str) -> str:
+        if job == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return job.upper()
+
+
+class Refused:
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        raise WeightsError("there are no weights here")
+
+    def result(self, job: str) -> str:
+        return job
+
+
+def write_sessions(root: Path) -> Path:
+    for seed, name in enumerate(("a", "b", "deep/c")):
+        folder = root / name
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(seed)
+        for stem in ("Kick", "Snare", "OH L", "OH R"):
+            samples = 0.1 * rng.standard_normal((1, 20_000), dtype=np.float32)
+            write(folder / f"{stem}.wav", Audio(samples, RATE_HZ))
+    (root / "broken").mkdir()
+    (root / "broken" / "Kick.wav").write_bytes(b"")
+    return root
+
+
+def test_two_ray_workers_give_what_mixing_one_by_one_gives(tmp_path, capsys):
+    root, out = write_sessions(tmp_path / "in"), tmp_path / "out"
+    batch = mix_many(root, out, options=UNITY, jobs=2, ray="local")
+    assert [outcome.status for outcome in batch.outcomes] == ["mixed", "mixed", "failed", "mixed"]
+    assert "is empty (0 bytes)" in batch.outcomes[2].message
+    for name in ("a", "b", "deep/c"):
+        target = tmp_path / f"{Path(name).name}.wav"
+        mix_to_file(root / name, target, system="unity")
+        assert (out / f"{name}.wav").read_bytes() == target.read_bytes()
+    assert mix_many(root, out, options=UNITY, jobs=1).count("unchanged") == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_a_ray_worker_that_is_killed_takes_one_job_with_it():
+    lost = []
+    with ray_lanes(lambda threads: Deadly, "local", n_lanes=2, n_jobs=4, cores=2) as lanes:
+        done = dict(
+            each_done(["a", "kill", "b", "c"], lanes, lost=lambda job, where: lost.append(job))
+        )
+    assert lost == ["kill"]
+    assert isinstance(done.pop("kill"), Lost)
+    assert done == {"a": "A", "b": "B", "c": "C"}
+
+
+def test_what_a_ray_worker_cannot_be_made_of_is_said():
+    with (
+        ray_lanes(lambda threads: Refused, "local", n_lanes=1, n_jobs=1, cores=1) as lanes,
+        pytest.raises(WeightsError, match="there are no weights here"),
+    ):
+        list(each_done(["a"], lanes))
+
+
+def test_an_address_without_a_cluster_is_one_line(tmp_path):
+    root = write_sessions(tmp_path / "in")
+    with pytest.raises(SettingError, match="there is no Ray cluster at 'auto'"):
+        mix_many(root, tmp_path / "out", options=UNITY, ray="auto")
+
+
+def test_without_ray_the_command_names_what_to_install(tmp_path):
+    root = write_sessions(tmp_path / "in")
+    code = "import sys; sys.modules['ray'] = None; from drummix.cli import main; main()"
+    arguments = ["batch", root, "-o", tmp_path / "out", "--system", "unity", "--ray", "local"]
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "pip install 'drummix[ray]'" in run.stderr
+    assert "Traceback" not in run.stderr
