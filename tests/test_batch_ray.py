@@ -54,6 +54,13 @@ def write_sessions(root: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def connected():
+    """Ray, started once for the tests of single workers: that takes seconds."""
+    with ray_lanes(lambda threads: Deadly, "local", n_lanes=2, n_jobs=2, cores=2):
+        yield
+
+
 def test_two_ray_workers_give_what_mixing_one_by_one_gives(tmp_path, capsys):
     root, out = write_sessions(tmp_path / "in"), tmp_path / "out"
     batch = mix_many(root, out, options=UNITY, jobs=2, ray="local")
@@ -65,25 +72,6 @@ def test_two_ray_workers_give_what_mixing_one_by_one_gives(tmp_path, capsys):
         assert (out / f"{name}.wav").read_bytes() == target.read_bytes()
     assert mix_many(root, out, options=UNITY, jobs=1).count("unchanged") == 3
     assert capsys.readouterr().out == ""
-
-
-def test_a_ray_worker_that_is_killed_takes_one_job_with_it():
-    lost = []
-    with ray_lanes(lambda threads: Deadly, "local", n_lanes=2, n_jobs=4, cores=2) as lanes:
-        done = dict(
-            each_done(["a", "kill", "b", "c"], lanes, lost=lambda job, where: lost.append(job))
-        )
-    assert lost == ["kill"]
-    assert isinstance(done.pop("kill"), Lost)
-    assert done == {"a": "A", "b": "B", "c": "C"}
-
-
-def test_what_a_ray_worker_cannot_be_made_of_is_said():
-    with (
-        ray_lanes(lambda threads: Refused, "local", n_lanes=1, n_jobs=1, cores=1) as lanes,
-        pytest.raises(WeightsError, match="there are no weights here"),
-    ):
-        list(each_done(["a"], lanes))
 
 
 def test_an_address_without_a_cluster_is_one_line(tmp_path):
@@ -100,3 +88,22 @@ def test_without_ray_the_command_names_what_to_install(tmp_path):
     assert run.returncode == 1
     assert "pip install 'drummix[ray]'" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_ray_worker_that_is_killed_takes_one_job_with_it(connected):
+    lost = []
+    with ray_lanes(lambda threads: Deadly, "local", n_lanes=2, n_jobs=4, cores=2) as lanes:
+        done = dict(
+            each_done(["a", "kill", "b", "c"], lanes, lost=lambda job, where: lost.append(job))
+        )
+    assert lost == ["kill"]
+    assert isinstance(done.pop("kill"), Lost)
+    assert done == {"a": "A", "b": "B", "c": "C"}
+
+
+def test_what_a_ray_worker_cannot_be_made_of_is_said(connected):
+    with (
+        ray_lanes(lambda threads: Refused, "local", n_lanes=1, n_jobs=1, cores=1) as lanes,
+        pytest.raises(WeightsError, match="there are no weights here"),
+    ):
+        list(each_done(["a"], lanes))

@@ -46,7 +46,8 @@ def ray_lanes(
     Args:
         make_for: Gives what makes a worker, for the number of threads that it shall use; that
             must pickle, and so must jobs and results.
-        address: ``local`` to start Ray here, else where a cluster is, as `ray.init` takes it.
+        address: ``local`` to start Ray here, else where a cluster is, as `ray.init` takes it. Where
+            this process is connected to Ray already, that is used.
         n_lanes: How many; None for one a core of the cluster, and never more than jobs.
         n_jobs: How many jobs there are.
         cores: Cores to use of this machine, for ``local``.
@@ -63,7 +64,9 @@ def ray_lanes(
     except ImportError as error:
         raise MissingExtraError("--ray", "ray") from error
     with contextlib.redirect_stdout(sys.stderr):
-        _connect(ray, address, max(cores, n_lanes or 1))
+        is_ours = not ray.is_initialized()
+        if is_ours:
+            _connect(ray, address, max(cores, n_lanes or 1))
         try:
             n_cores = int(ray.cluster_resources().get("CPU", 0))
             wanted = min(n_lanes or n_cores, n_jobs)
@@ -75,7 +78,8 @@ def ray_lanes(
             make = make_for(threads)
             yield [_RayLane(ray, make, threads) for _ in range(max(1, wanted))]
         finally:
-            ray.shutdown()
+            if is_ours:
+                ray.shutdown()
 
 
 def _connect(ray: Any, address: str, n_cores: int) -> None:
