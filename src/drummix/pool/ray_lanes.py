@@ -98,8 +98,8 @@ def _connect(ray: Any, address: str, n_cores: int) -> None:
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingError(
-            f"there is no Ray cluster at {address!r} ({reason}); start one with `ray start "
-            "--head`, or give --ray local"
+            f"there is no Ray cluster at {address!r} that can be joined ({reason}); check the "
+            "address, and Ray's token where the cluster asks for one, or give --ray local"
         ) from error
 
 
