@@ -37,7 +37,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("matching",),
     ("forest", "nn"),
     ("evaluation",),
-    ("listening",),
+    ("finetuning", "listening"),
     ("picture",),
     ("demo",),
     ("drummix",),

@@ -23,6 +23,7 @@ from drummix.cli import (
     corpus,
     demo,
     evaluate,
+    finetune,
     forest,
     import_checkpoint,
     inspect,
@@ -100,6 +101,7 @@ inspect.register(app)
 demo.register(app)
 corpus.register(app)
 train.register(app)
+finetune.register(app)
 forest.register(app)
 import_checkpoint.register(app)
 evaluate.register(app)

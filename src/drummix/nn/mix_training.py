@@ -32,7 +32,7 @@ class LossError(TrainingError):
 
 _WARM_UP_STEPS = 50
 _LAST_SHARE = 0.01
-_AUDIBLE_POWER = 1e-9
+AUDIBLE_POWER = 1e-9
 
 
 class MixTraining(lightning.LightningModule):
@@ -119,7 +119,7 @@ class MixTraining(lightning.LightningModule):
         parts = {f"validation_{name}": part for name, part in self.loss(estimate, mix).items()}
         for name, value in parts.items():
             self._add(name, value * len(mix), len(mix))
-        audible = mix.square().mean(dim=(1, 2)) > _AUDIBLE_POWER
+        audible = mix.square().mean(dim=(1, 2)) > AUDIBLE_POWER
         # Sums over no clip are zeros: nothing waits for the count.
         ratios = batch_si_sdr_db(estimate, mix)[audible]
         self._add("validation_si_sdr_db", ratios.sum(), audible.sum())
