@@ -9,10 +9,12 @@ from drummix.levels import gain_to_db
 from drummix.mixers import base, weights
 from drummix.mixers.anchor import AnchorMixer, mask_kernel
 from drummix.mixers.architecture import WaveUNetConfig
+from drummix.mixers.compute import Compute
 from drummix.mixers.rate import resample_blocks
 from drummix.mixers.registry import DESCRIPTIONS, make_mixer, systems
 from drummix.mixers.segments import even_segments, paper_segments, run_segments
 from drummix.mixers.slots import FEEDS, route_stems
+from drummix.mixers.streaming import ahead
 from drummix.mixers.unity import UnityMixer
 from drummix.mixers.waveunet import WaveUNetMixer, load_network
 from drummix.mixers.weights import load_model, parameter_shapes, write_model
@@ -507,3 +509,41 @@ def test_weights_trained_for_another_target_are_used_and_said(tmp_path):
     assert mixer.name == "waveunet-wet"
     [notice] = notices
     assert "trained for a dry mix" in notice
+
+
+# Work ahead.
+
+
+def test_work_ahead_changes_neither_blocks_nor_their_order():
+    blocks = [noise(10, seed) for seed in range(20)]
+    for got, block in zip(ahead(iter(blocks)), blocks, strict=True):
+        assert got is block
+    assert list(ahead(iter([]))) == []
+
+
+def test_what_goes_wrong_ahead_is_raised_where_the_block_would_have_been_taken():
+    def blocks():
+        yield 1
+        yield 2
+        raise SessionError("damaged")
+
+    stream = ahead(blocks())
+    assert [next(stream), next(stream)] == [1, 2]
+    with pytest.raises(SessionError, match="damaged"):
+        next(stream)
+
+
+def test_a_stream_that_is_given_up_makes_no_more_than_the_blocks_in_line():
+    made = []
+    stream = ahead(made.append(n) or n for n in range(1000))
+    next(stream)
+    stream.close()
+    assert len(made) <= 4
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_change_no_bit_of_the_mix(model, threads):
+    session = paper_session(9000, 48_000)
+    expected = joined(WaveUNetMixer("w", model).plan(session))
+    mixer = WaveUNetMixer("w", model, compute=Compute(threads=threads))
+    np.testing.assert_array_equal(joined(mixer.plan(session)), expected)

@@ -5,7 +5,7 @@
     mix.save("mix.wav")
 
 Everything here is loaded when it is first used: `import drummix` itself is quick and loads none
-of torch, ONNX Runtime or matplotlib.
+of torch, numba or matplotlib.
 """
 
 from __future__ import annotations

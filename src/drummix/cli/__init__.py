@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from drummix.cli import (
     batch,
+    bench,
     compare,
     corpus,
     demo,
@@ -108,6 +109,7 @@ evaluate.register(app)
 compare.register(app)
 robustness.register(app)
 speed.register(app)
+bench.register(app)
 listen.register(app)
 listen_results.register(app)
 

@@ -40,6 +40,20 @@ def listed(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
+def seconds_listed(text: str, option: str) -> list[float]:
+    """The lengths in ``10,60``.
+
+    >>> seconds_listed("10,60", "--lengths")
+    [10.0, 60.0]
+    """
+    try:
+        return [float(length) for length in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no list of seconds; give for example 10,60", param_hint=option
+        ) from None
+
+
 def say(text: str) -> None:
     """Tell a person something, on stderr."""
     typer.echo(printable(text), err=True)

@@ -13,6 +13,7 @@ from drummix.cli.output import (
     listed,
     print_json,
     say,
+    seconds_listed,
     shown_progress,
 )
 
@@ -47,18 +48,12 @@ def speed_command(
     from drummix.evaluation.provenance import provenance
     from drummix.evaluation.speed import DEFAULT_SYSTEMS, measure_speed
 
-    try:
-        lengths_s = [float(length) for length in lengths.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"{lengths!r} is no list of seconds; give for example 10,60", param_hint="--lengths"
-        ) from None
     names = listed(systems)
     with shown_progress() as progress:
         table = measure_speed(
             rng=np.random.default_rng(SEED),
             systems=DEFAULT_SYSTEMS if names is None else names,
-            lengths_s=lengths_s,
+            lengths_s=seconds_listed(lengths, "--lengths"),
             repeats=repeats,
             progress=lambda n_done, n_all, _: progress("timing", n_done, n_all),
         )

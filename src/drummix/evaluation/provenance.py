@@ -48,7 +48,7 @@ def provenance() -> Provenance:
         machine=f"{_processor()}, {cores} core{'s' if cores > 1 else ''}",
         software=(
             f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, "
-            f"ONNX Runtime {importlib.metadata.version('onnxruntime')}"
+            f"numpy {importlib.metadata.version('numpy')}"
         ),
     )
 

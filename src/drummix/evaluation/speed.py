@@ -152,7 +152,7 @@ def measure_speed(
                 runs = []
                 for _ in range(repeats):
                     try:
-                        runs.append(_timed(system, length_s, folder, Path(scratch)))
+                        runs.append(timed_mix(system, length_s, folder, Path(scratch)))
                     except DrummixError as error:
                         failures.append(f"{system}, {length_s:g} s: {error}")
                         break
@@ -194,17 +194,13 @@ def _part(row: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
 
 # What the child does; its peak memory is asked for in its own process.
 _CHILD = """
-import json, resource, sys, time
-import drummix, drummix.mixing
-import onnxruntime
-scale = 1e6 if sys.platform == "darwin" else 1e3
-unit = 1.0 if sys.platform == "darwin" else 1.024
-def used_mb():
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-source, target, system = sys.argv[1:]
+import json, sys, time
+import drummix, drummix.mixing, drummix.mixers.native.network
+from drummix.mixers.compute import peak_memory_mb as used_mb
+source, target, system, weights = sys.argv[1:]
 idle_mb, wall_s, cpu_s = used_mb(), time.perf_counter(), time.process_time()
 try:
-    drummix.mix_to_file(source, target, system=system)
+    drummix.mix_to_file(source, target, system=system, weights=weights or None)
 except drummix.DrummixError as error:
     print(json.dumps({"error": " ".join(str(error).split())}))
 else:
@@ -215,10 +211,24 @@ else:
 """
 
 
-def _timed(system: str, duration_s: float, folder: Path, scratch: Path) -> Speed:
+def timed_mix(
+    system: str, duration_s: float, folder: Path, scratch: Path, weights: Path | None = None
+) -> Speed:
+    """Mix a session in a process of its own.
+
+    Args:
+        system: Name of the system.
+        duration_s: Length of the session.
+        folder: The session.
+        scratch: Folder for the mix.
+        weights: Folder of a model to use in place of the shipped one.
+
+    Raises:
+        SettingError: If the process fails.
+    """
     target = scratch / "mix.wav"
     run = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(folder), str(target), system],
+        [sys.executable, "-c", _CHILD, str(folder), str(target), system, str(weights or "")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = run.stdout.splitlines()

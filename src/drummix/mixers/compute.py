@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,9 +20,12 @@ Precision = Literal["full", "fast"]
 Runtime = Literal["auto", "native", "openvino"]
 
 DEFAULT_MEMORY_MB = 600.0
-MOST_HOP_FRAMES = 262_144
-"""Output of one segment: 5.9 s at 44.1 kHz. Longer ones are not faster."""
+MOST_HOP_FRAMES = 131_072
+"""Output of one segment: 3 s at 44.1 kHz. Longer ones are hardly faster."""
 
+_CPU_INFO = Path("/proc/cpuinfo")
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUP = Path("/proc/self/cgroup")
 _BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
@@ -141,7 +145,7 @@ def allowed_cores() -> int:
 def has_bf16() -> bool:
     """Whether this processor multiplies bfloat16 in hardware; Linux on x86 says so."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
     flags = next((line for line in lines if line.startswith("flags")), "")
@@ -167,6 +171,21 @@ def blas_name() -> str:
     return f"{blas.get('name', 'unknown BLAS')} {blas.get('version', '')}".strip()
 
 
+def peak_memory_mb() -> float:
+    """Most memory that this process has held so far, in units of 10^6 bytes; POSIX systems."""
+    import resource  # there is none on Windows
+    import sys
+
+    try:
+        # What `getrusage` tells may be that of the process that started this one.
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1.024e-3
+    except (OSError, StopIteration):
+        scale = 1e-6 if sys.platform == "darwin" else 1.024e-3
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
 def memory_mb(
     config: WaveUNetConfig, runtime: Literal["native", "openvino"], threads: int, hop_frames: int
 ) -> float:
@@ -178,12 +197,24 @@ def memory_mb(
         threads: Threads that share the work.
         hop_frames: Output frames of a segment.
     """
-    features = config.filters * sum(
-        level / 2 ** (level - 1) for level in range(1, config.levels + 1)
+    n_parameters = config.n_parameters()
+    process = 270e6 + 10e6 * threads
+    if runtime == "openvino":
+        return (process + 60e6 + 20 * n_parameters + 24 * _map_width(config) * hop_frames) / 1e6
+    # Nine numbers more a frame of each input: what reading and resampling hold.
+    per_frame = 4 * (_map_width(config) + 9 * config.n_inputs)
+    # While they are read and turned into matrices, the weights take more than afterwards.
+    return (process + max(19 * n_parameters, 15 * n_parameters + per_frame * hop_frames)) / 1e6
+
+
+def _map_width(config: WaveUNetConfig) -> float:
+    """Channels of all maps together, each counted by its rate over that of the audio."""
+    skips = sum(n_out / 2**level for level, (_, n_out) in enumerate(config.down_shapes()))
+    below = sum(
+        n_below / 2 ** (config.levels - depth)
+        for depth, (_, n_below, _) in enumerate(config.up_shapes())
     )
-    if runtime == "native":
-        return 300.0 + hop_frames * (features * 8 + 24 * config.n_inputs) / 1e6
-    return 400.0 + hop_frames * features * 24 / 1e6
+    return config.n_inputs + skips + below + config.filters
 
 
 def _hop_frames(
@@ -192,16 +223,18 @@ def _hop_frames(
     """The longest segment that fits, in whole steps of decimation."""
     limit_mb = DEFAULT_MEMORY_MB if compute.memory_mb is None else compute.memory_mb
     step = config.decimation
-    most = max(step, MOST_HOP_FRAMES // step * step)
-    least_mb = memory_mb(config, runtime, threads, step)
-    more_mb = memory_mb(config, runtime, threads, 2 * step) - least_mb
-    if least_mb > limit_mb and compute.memory_mb is not None:
+    hops = range(step, max(step, MOST_HOP_FRAMES) + 1, step)
+
+    def needed_mb(hop_frames: int) -> float:
+        return memory_mb(config, runtime, threads, hop_frames)
+
+    fitting = bisect_right(hops, limit_mb, key=needed_mb)
+    if fitting == 0 and compute.memory_mb is not None:
         raise SettingError(
-            f"--memory is {limit_mb:g} MB; this network takes {_rounded_up(least_mb)} MB or more "
-            f"with {threads} thread{'s' if threads > 1 else ''}"
+            f"--memory is {limit_mb:g} MB; this network takes {_rounded_up(needed_mb(step))} MB "
+            f"or more with {threads} thread{'s' if threads > 1 else ''}"
         )
-    n_more = max(0, int((limit_mb - least_mb) / more_mb))
-    return min(most, step * (1 + n_more))
+    return hops[max(0, fitting - 1)]
 
 
 def _rounded_up(memory: float) -> int:
@@ -210,13 +243,12 @@ def _rounded_up(memory: float) -> int:
 
 def _quotas() -> list[int]:
     """Whole cores of each limit on this process's control groups (Linux, cgroup v2)."""
-    root = Path("/sys/fs/cgroup")
     try:
-        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        own = _OWN_GROUP.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     path = next((line[3:] for line in own if line.startswith("0::")), "/").strip("/")
-    folder, quotas = root / path, []
+    folder, quotas = _CONTROL_GROUPS / path, []
     while True:
         try:
             quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
@@ -224,6 +256,6 @@ def _quotas() -> list[int]:
                 quotas.append(-(-int(quota) // int(period)))
         except (OSError, ValueError):
             pass  # no limit there
-        if folder in (root, folder.parent):
+        if folder in (_CONTROL_GROUPS, folder.parent):
             return quotas
         folder = folder.parent

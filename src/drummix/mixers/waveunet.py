@@ -22,6 +22,7 @@ from drummix.mixers.rate import exactly, resample_blocks
 from drummix.mixers.runtimes import Network, load_network
 from drummix.mixers.segments import paper_segments, run_segments
 from drummix.mixers.slots import Routing, route_stems
+from drummix.mixers.streaming import ahead
 from drummix.mixers.weights import Model
 from drummix.session import Session
 
@@ -124,11 +125,15 @@ class WaveUNetMixer:
             from_hz=session.rate_hz,
             to_hz=rate_hz,
         )
+        # Reading and resampling take one core each where the network has others.
+        work_ahead = ahead if self._settled.threads > 1 else iter
+        inputs = work_ahead(inputs)
         if self._is_paper_segments:
             segments = paper_segments(config, n_frames)
             mix = run_segments(segments, inputs, config, self._network)
         else:
             mix = self._network.stream(inputs, n_frames)
+        mix = work_ahead(mix)
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return exactly(session.n_samples, back)
 
