@@ -74,10 +74,19 @@ def test_two_ray_workers_give_what_mixing_one_by_one_gives(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_an_address_without_a_cluster_is_one_line(tmp_path):
-    root = write_sessions(tmp_path / "in")
-    with pytest.raises(SettingError, match="there is no Ray cluster at 'auto'"):
-        mix_many(root, tmp_path / "out", options=UNITY, ray="auto")
+def test_a_cluster_that_cannot_be_joined_is_one_line(tmp_path, monkeypatch):
+    import ray
+
+    # Not a real address: Ray tries for a minute, and finds whatever runs on the machine.
+    for error in (ConnectionError("nobody is there"), ray.exceptions.RpcError("no\nanswer")):
+
+        def refuse(*arguments, error=error, **options):
+            raise error
+
+        monkeypatch.setattr(ray, "init", refuse)
+        root = write_sessions(tmp_path / type(error).__name__)
+        with pytest.raises(SettingError, match="there is no Ray cluster at '10"):
+            mix_many(root, tmp_path / "out", options=UNITY, ray="10.0.0.1:6379")
 
 
 def test_without_ray_the_command_names_what_to_install(tmp_path):

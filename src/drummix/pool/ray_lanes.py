@@ -95,7 +95,7 @@ def _connect(ray: Any, address: str, n_cores: int) -> None:
             )
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except (ray.exceptions.RayError, ValueError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingError(
             f"there is no Ray cluster at {address!r} that can be joined ({reason}); check the "
