@@ -218,5 +218,8 @@ def _to_int32(frames: NDArray[np.floating], n_bits: int) -> NDArray[np.int32]:
     written again would change. This way they come out bit by bit as they went in.
     """
     steps = 2.0 ** (n_bits - 1)
-    integers = np.clip(np.rint(frames.astype(np.float64) * steps), -steps, steps - 1.0)
-    return np.ascontiguousarray(integers.astype(np.int64) << (32 - n_bits), dtype=np.int32)
+    # Up to 24 bits float32 holds every step, and a power of two scales it without rounding.
+    is_exact = n_bits <= 24 and frames.dtype == np.float32
+    scaled = np.multiply(frames, steps, dtype=np.float32 if is_exact else np.float64)
+    integers = np.clip(np.rint(scaled, out=scaled), -steps, steps - 1.0, out=scaled)
+    return np.ascontiguousarray(integers.astype(np.int32) << np.int32(32 - n_bits))
