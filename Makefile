@@ -4,6 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
+# What the tests need; those of an extra that is not here skip. CI adds ray and tensorflow.
+EXTRAS ?= train,listen,dev
 
 # The first Python on the PATH that the pins in constraints.txt have wheels for.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
@@ -58,5 +60,5 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing drummix with its training and test tools into $(VENV): a few minutes, once."
-	@$(PIP_INSTALL) -e '.[train,listen,dev]'
+	@$(PIP_INSTALL) -e '.[$(EXTRAS)]'
 	@touch $(VENV)/.core $@
