@@ -198,11 +198,11 @@ def memory_mb(
         hop_frames: Output frames of a segment.
     """
     n_parameters = config.n_parameters()
-    process = 270e6 + 10e6 * threads
+    process = 275e6 + 10e6 * threads
     if runtime == "openvino":
         return (process + 60e6 + 20 * n_parameters + 24 * _map_width(config) * hop_frames) / 1e6
-    # Nine numbers more a frame of each input: what reading and resampling hold.
-    per_frame = 4 * (_map_width(config) + 9 * config.n_inputs)
+    # Thirteen numbers more a frame of each input: what reading and resampling ahead hold.
+    per_frame = 4 * (_map_width(config) + 13 * config.n_inputs)
     # While they are read and turned into matrices, the weights take more than afterwards.
     return (process + max(19 * n_parameters, 15 * n_parameters + per_frame * hop_frames)) / 1e6
 
