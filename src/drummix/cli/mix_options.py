@@ -47,7 +47,7 @@ Memory = Annotated[
 PrecisionOption = Annotated[
     str,
     typer.Option(
-        metavar="full|fast", help="fast: bfloat16 where the processor has it, with an error 45 dB down."
+        metavar="full|fast", help="fast: bfloat16 where the processor has it, 45 dB down."
     ),
 ]
 RuntimeOption = Annotated[
