@@ -54,7 +54,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo "Installing drummix into $(VENV): about 180 MB to download, once."
+	@echo "Installing drummix into $(VENV): about 140 MB to download, once."
 	@$(PIP_INSTALL) -e .
 	@touch $@
 
