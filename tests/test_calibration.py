@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy import signal
 from typer.testing import CliRunner
 
-from drummix.audio import Audio, write
+from drummix.audio import Audio, make_folder, write
 from drummix.cli import app
 from drummix.corpus.hits import ItemHit, isolated_hits, read_item_hits
 from drummix.corpus.kit import Piece
-from drummix.corpus.manifest import CorpusItem, make_folder, write_item_record, write_manifest
+from drummix.corpus.manifest import CorpusItem, write_item_record, write_manifest
 from drummix.effects.eq import Band, equalise
 from drummix.errors import CorpusError, SettingError
 from drummix.evaluation.calibration import calibrate, mix_figures, octave_differences_db

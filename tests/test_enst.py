@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from drummix.audio import Audio, write
+from drummix.audio import Audio, make_folder, write
 from drummix.cli import app
 from drummix.corpus.engineer import ReferenceMixes, mix_reference
 from drummix.corpus.enst import EnstTrack, open_enst, published_split
 from drummix.corpus.enst_check import check_enst
 from drummix.corpus.items import read_mix, read_stems
-from drummix.corpus.manifest import TARGETS, CorpusItem, make_folder, write_manifest
+from drummix.corpus.manifest import TARGETS, CorpusItem, write_manifest
 from drummix.corpus.opening import open_corpus
 from drummix.corpus.patterns import pattern_hits
 from drummix.corpus.render import render_performance

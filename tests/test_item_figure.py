@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from drummix.audio import Audio, write
+from drummix.audio import Audio, make_folder, write
 from drummix.cli import app
 from drummix.corpus.hits import ItemHit
 from drummix.corpus.kit import Piece
-from drummix.corpus.manifest import TARGETS, CorpusItem, make_folder, write_manifest
+from drummix.corpus.manifest import TARGETS, CorpusItem, write_manifest
 from drummix.errors import SettingError
 from drummix.picture import item as item_picture
 from drummix.picture.item import ItemPicture, draw_item, draw_picture

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drummix.audio import Audio, write
+from drummix.audio import Audio, make_folder, write
 from drummix.corpus.checking import check_corpus
 from drummix.corpus.manifest import (
     MICROPHONE_FOLDERS,
     CorpusItem,
     combined_sha256,
     file_sha256,
-    make_folder,
     read_item_record,
     read_manifest,
     remove_leftovers,

@@ -7,7 +7,7 @@ Belongs here: everything that opens a sound file, and the atomic write that othe
 Does not belong here: levels, roles, or any idea of what the sound is.
 """
 
-from drummix.audio.atomic import atomic_path
+from drummix.audio.atomic import atomic_path, make_folder, write_text
 from drummix.audio.reading import (
     AUDIO_SUFFIXES,
     FOREIGN_AUDIO_SUFFIXES,
@@ -27,6 +27,7 @@ __all__ = [
     "BlockReader",
     "Writer",
     "atomic_path",
+    "make_folder",
     "probe",
     "read",
     "resample",
@@ -34,4 +35,5 @@ __all__ = [
     "weighted_sums",
     "whole_pieces",
     "write",
+    "write_text",
 ]

@@ -21,6 +21,31 @@ _REMEDIES = {
 _temporary_number = itertools.count()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        OutputError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {folder} cannot be made: {error.strerror or error}; choose another place"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file beside its target and rename it.
+
+    Raises:
+        OutputError: As `atomic_path` does.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
     """A temporary file beside `target` that takes its place when the block ends well.

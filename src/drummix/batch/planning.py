@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drummix.audio import atomic_path
+from drummix.audio import make_folder, write_text
 from drummix.batch.finding import RECORDS_NAME, FoundSession, is_case_sensitive, session_files
 from drummix.batch.outcome import Outcome
-from drummix.batch.record import Job, make_folder
+from drummix.batch.record import Job
 from drummix.errors import OutputError
 
 
@@ -36,10 +36,10 @@ def claim(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; give a folder for the mixes")
     make_folder(out / RECORDS_NAME)
-    with atomic_path(out / RECORDS_NAME / "README.txt") as path:
-        path.write_text(
-            "What `drummix batch` knows of each mix; without it, all are mixed again.\n"
-        )
+    write_text(
+        out / RECORDS_NAME / "README.txt",
+        "What `drummix batch` knows of each mix; without it, all are mixed again.\n",
+    )
 
 
 def plan_jobs(

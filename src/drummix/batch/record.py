@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from drummix.audio import atomic_path
+from drummix.audio import make_folder, write_text
 from drummix.batch.finding import session_files
 from drummix.batch.outcome import Outcome
-from drummix.errors import OutputError
 from drummix.mixers.registry import DESCRIPTIONS
 from drummix.mixers.style import Style, read_style
 from drummix.mixers.weights import SHIPPED_FOLDER, any_card
@@ -108,9 +107,7 @@ def write_record(
         "outcome": {name: getattr(outcome, name) for name in _KEPT},
     }
     make_folder(job.record_path.parent)
-    with atomic_path(job.record_path) as temporary:
-        text = json.dumps(record, indent=1, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(job.record_path, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
 def recorded_outcome(job: Job, identity: Mapping[str, Any]) -> Outcome | None:
@@ -138,17 +135,3 @@ def _outputs_of(job: Job) -> dict[str, list[int] | None]:
         name: None if state is None else [state.st_size, state.st_mtime_ns]
         for name, state in states.items()
     }
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those it is in.
-
-    Raises:
-        OutputError: If that is not possible.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be made: {error.strerror or error}; choose another place"
-        ) from error

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from drummix.audio import make_folder
 from drummix.batch.outcome import Outcome
-from drummix.batch.record import Job, inputs_of, make_folder, write_record
+from drummix.batch.record import Job, inputs_of, write_record
 from drummix.errors import DrummixError, NoMicrophoneError, RoleError
 from drummix.mixing import MixedFile, MixOptions, OutputLevel, write_mix
 from drummix.session.settings_file import SETTINGS_NAME

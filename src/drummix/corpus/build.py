@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from drummix.audio import Audio
+from drummix.audio import Audio, make_folder, write_text
 from drummix.audio import write as write_sound
 from drummix.corpus.engineer import ReferenceMixes
 from drummix.corpus.kit import Kit
@@ -23,12 +23,10 @@ from drummix.corpus.manifest import (
     CorpusItem,
     combined_sha256,
     file_sha256,
-    make_folder,
     read_item_record,
     remove_leftovers,
     write_item_record,
     write_manifest,
-    write_text,
 )
 from drummix.corpus.plan import (
     CorpusSettings,

@@ -23,9 +23,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from drummix.audio import atomic_path
+from drummix.audio import make_folder, write_text
 from drummix.corpus.groove import PARTS
-from drummix.errors import CorpusError, OutputError
+from drummix.errors import CorpusError
 from drummix.roles import Role
 
 Target = Literal["dry", "wet"]
@@ -197,27 +197,6 @@ def write_manifest(corpus: Path, items: Iterable[CorpusItem]) -> Path:
     for item in sorted(items, key=lambda i: (i.part, i.item)):
         writer.writerow(asdict(item))
     return write_text(corpus / "manifest.csv", table.getvalue())
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file beside its target and rename it."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing.
-
-    Raises:
-        OutputError: If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"folder {folder} cannot be made: {error.strerror or error}; choose another place"
-        ) from error
 
 
 def remove_leftovers(corpus: Path) -> None:

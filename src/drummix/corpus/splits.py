@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drummix.audio import write_text
 from drummix.corpus.groove import PARTS
 from drummix.corpus.items import SessionItem
-from drummix.corpus.manifest import write_text
 from drummix.errors import CorpusError, SettingError
 
 FORMAT = "drummix split 1"

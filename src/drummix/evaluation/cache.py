@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drummix.audio import make_folder, write_text
 from drummix.corpus.items import SessionItem
-from drummix.corpus.manifest import file_sha256, make_folder, write_text
+from drummix.corpus.manifest import file_sha256
 
 FORMAT = 1
 Values = Mapping[str, Mapping[str, float]]

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drummix.audio import Audio, write
-from drummix.corpus.manifest import make_folder
+from drummix.audio import Audio, make_folder, write
 from drummix.levels import db_to_gain, peak_dbfs
 
 _HEADROOM_DB = 0.01

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from drummix.corpus.manifest import make_folder, write_text
+from drummix.audio import make_folder, write_text
 from drummix.errors import DrummixError, OutputError, SettingError, WeightsError
 from drummix.finetuning.card import finetuned_card, model_name
 from drummix.finetuning.holding_out import Split, split

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drummix.audio import atomic_path
-from drummix.errors import OutputError
+from drummix.audio import atomic_path, make_folder
 from drummix.listening.ratings import read_ratings_csv
 from drummix.listening.report_page import Picture, Report, Section, Table, to_html, to_markdown
 from drummix.listening.report_tables import (
@@ -71,7 +70,7 @@ def write_report(
     declared = (Declared() if place is None else read_declared(place)).with_options(
         margin=margin, alpha=alpha
     )
-    _make(folder)
+    make_folder(folder)
     analysis = analyse(rows, declared, rng)
     from drummix.listening.figures import draw_figures, rendered  # loads matplotlib
 
@@ -241,15 +240,6 @@ def _how(analysis: Analysis) -> Section:
             "step.",
         ),
     )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be made: {error.strerror or error}; choose another place"
-        ) from error
 
 
 def _write(path: Path, content: bytes) -> None:

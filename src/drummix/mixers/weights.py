@@ -20,8 +20,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from drummix.audio import atomic_path
-from drummix.errors import OutputError, SettingError, WeightsError
+from drummix.audio import atomic_path, make_folder, write_text
+from drummix.errors import SettingError, WeightsError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.roles import Role
 
@@ -195,16 +195,10 @@ def write_model(
     config = _config_of(target, whole_card)
     _roles_of(target, whole_card, config)
     _check_tensors(target / TENSORS_NAME, narrow, config)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"folder {target} cannot be made: {error.strerror or error}; choose another place"
-        ) from error
+    make_folder(target)
     with atomic_path(target / TENSORS_NAME) as temporary:
         temporary.write_bytes(stored)
-    with atomic_path(target / CARD_NAME) as temporary:
-        temporary.write_text(json.dumps(whole_card, indent=2) + "\n", encoding="utf-8")
+    write_text(target / CARD_NAME, json.dumps(whole_card, indent=2) + "\n")
     return target
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from drummix.audio import probe
-from drummix.corpus.manifest import make_folder, write_text
+from drummix.audio import make_folder, probe, write_text
 from drummix.errors import AudioFileError, SettingError, TrainingError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import load_model

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drummix.audio import atomic_path
-from drummix.corpus.manifest import write_text
+from drummix.audio import atomic_path, write_text
 from drummix.errors import TrainingError
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drummix.audio import atomic_path
-from drummix.corpus.manifest import make_folder, write_text
+from drummix.audio import atomic_path, make_folder, write_text
 from drummix.errors import TrainingError
 from drummix.mixers.weights import load_model
 from drummix.nn.checks import SETTINGS_NAME

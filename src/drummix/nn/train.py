@@ -25,7 +25,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
-from drummix.corpus.manifest import write_text
+from drummix.audio import write_text
 from drummix.errors import TrainingError
 from drummix.nn.checks import check_items, claim_output, load_start
 from drummix.nn.clip_sources import clip_sources

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drummix.corpus.manifest import make_folder, write_text
+from drummix.audio import make_folder, write_text
 from drummix.errors import OutputError
 from drummix.evaluation.provenance import provenance
 from drummix.evaluation.report.writing import ReportFiles, write_report

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from drummix.audio import atomic_path
-from drummix.corpus.manifest import TARGETS, Target, make_folder, write_text
+from drummix.audio import atomic_path, make_folder, write_text
+from drummix.corpus.manifest import TARGETS, Target
 from drummix.errors import AudioFileError
 from drummix.evaluation.grids import (
     all_metrics_grid,
