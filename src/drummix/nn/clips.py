@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -26,6 +24,7 @@ from drummix.errors import AudioFileError, CorpusError, TrainingError
 from drummix.levels import db_to_gain
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.nn.clip_changes import UNCHANGED, ClipChange, draw_change
+from drummix.nn.clip_lengths import ItemClips
 from drummix.nn.config import ClipSettings
 from drummix.roles import PAPER_ROLES
 
@@ -65,7 +64,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class ClipSource:
+class ClipSource(ItemClips):
     """Items of one part of one or more corpora, and how clips are cut from them.
 
     Args:
@@ -126,23 +125,6 @@ class ClipSource:
                     notice(line)
         return cls(tuple(items), target, config, settings)
 
-    @property
-    def input_frames(self) -> int:
-        """Length of the stems of a clip."""
-        return self.config.input_frames(self.settings.bottleneck_frames)
-
-    @property
-    def output_frames(self) -> int:
-        """Length of the target of a clip."""
-        return self.config.output_frames(self.input_frames)
-
-    def pick(
-        self, rng: np.random.Generator, *, epoch: int, number: int, n_clips: int
-    ) -> tuple[int, int]:
-        """Index of an item for a clip, longer ones more often, and its length in samples."""
-        index = int(np.searchsorted(self._ends, rng.random(), side="right"))
-        return index, self.items[index][1].n_samples
-
     def n_samples_of(self, index: int) -> int:
         """Length of an item in samples."""
         return self.items[index][1].n_samples
@@ -178,11 +160,6 @@ class ClipSource:
         if self.settings.peak_normalised:
             mix = mix * np.float32(db_to_gain(-_peak_dbfs(item, self.target)))
         return torch.from_numpy(stems), torch.from_numpy(mix)
-
-    @cached_property
-    def _ends(self) -> NDArray[np.float64]:
-        lengths = np.array([item.n_samples for _, item in self.items], dtype=np.float64)
-        return np.cumsum(lengths) / lengths.sum()
 
 
 def _peak_dbfs(item: SessionItem, target: Target) -> float:

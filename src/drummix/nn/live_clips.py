@@ -36,6 +36,7 @@ from drummix.errors import CorpusError, TrainingError
 from drummix.levels import db_to_gain, peak_dbfs
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.nn.clip_changes import UNCHANGED, ClipChange
+from drummix.nn.clip_lengths import ClipLengths
 from drummix.nn.config import ClipSettings
 from drummix.nn.live_settings import LiveSettings
 
@@ -117,7 +118,7 @@ class HeldSession:
         return heard
 
 
-class LiveSource:
+class LiveSource(ClipLengths):
     """Sessions of one part, rendered when a clip is asked of them.
 
     Sessions for training are `SessionPlace`s, those for validation numbers of `items`.
@@ -164,16 +165,6 @@ class LiveSource:
         if self.part == "train":
             plans = [replace(plan, kit=kit) for plan in plans for kit in self._kit_names]
         return tuple((Path(), self._item(plan)) for plan in plans)
-
-    @property
-    def input_frames(self) -> int:
-        """Length of the stems of a clip."""
-        return self.config.input_frames(self.settings.bottleneck_frames)
-
-    @property
-    def output_frames(self) -> int:
-        """Length of the target of a clip."""
-        return self.config.output_frames(self.input_frames)
 
     @property
     def turns_of_session(self) -> int:

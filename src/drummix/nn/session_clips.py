@@ -18,6 +18,7 @@ from drummix.errors import TrainingError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.base import FloatArray
 from drummix.nn.clip_changes import UNCHANGED, ClipChange
+from drummix.nn.clip_lengths import ItemClips
 from drummix.nn.config import ClipSettings
 
 FRAME_DTYPE = np.dtype(np.float32)
@@ -85,7 +86,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class SessionClips:
+class SessionClips(ItemClips):
     """Stretches of sessions, and how clips are cut from them.
 
     Args:
@@ -97,25 +98,6 @@ class SessionClips:
     items: tuple[Stretch, ...]
     config: WaveUNetConfig
     settings: ClipSettings
-
-    @property
-    def input_frames(self) -> int:
-        """Length of the stems of a clip."""
-        return self.config.input_frames(self.settings.bottleneck_frames)
-
-    @property
-    def output_frames(self) -> int:
-        """Length of the target of a clip."""
-        return self.config.output_frames(self.input_frames)
-
-    def pick(
-        self, rng: np.random.Generator, *, epoch: int, number: int, n_clips: int
-    ) -> tuple[int, int]:
-        """Index of a stretch for a clip, longer ones more often, and its length in samples."""
-        lengths = np.array([stretch.n_samples for stretch in self.items], dtype=np.float64)
-        ends = np.cumsum(lengths) / lengths.sum()
-        index = int(np.searchsorted(ends, rng.random(), side="right"))
-        return index, self.items[index].n_samples
 
     def n_samples_of(self, index: int) -> int:
         """Length of a stretch in samples."""
