@@ -17,9 +17,8 @@ from typing import Any
 from drummix.audio import make_folder, write_text
 from drummix.batch.finding import session_files
 from drummix.batch.outcome import Outcome
-from drummix.mixers.registry import DESCRIPTIONS
 from drummix.mixers.style import Style, read_style
-from drummix.mixers.weights import SHIPPED_FOLDER, any_card
+from drummix.mixers.weights import any_card, shipped_folder
 from drummix.mixing import MixOptions, OutputLevel
 
 _FORMAT = 1
@@ -74,11 +73,10 @@ def identity_of(options: MixOptions, level: OutputLevel) -> dict[str, Any]:
 def _weights_sha256(options: MixOptions) -> str | None:
     """Checksum on the card of the model in use; None where the system has no model."""
     if options.weights is not None:
-        folder = Path(options.weights)
+        folder: Path | None = Path(options.weights)
     else:
-        is_forest = options.system in DESCRIPTIONS and options.system.startswith("forest")
-        folder = SHIPPED_FOLDER / ("forest" if is_forest else options.system)
-    found = any_card(folder).get("sha256")
+        folder = shipped_folder(options.system)
+    found = None if folder is None else any_card(folder).get("sha256")
     return None if found is None else str(found)
 
 

@@ -16,7 +16,7 @@ from drummix.errors import SettingError, WeightsError
 from drummix.evaluation.oracles import ORACLES, STATIC
 from drummix.mixers.base import Mixer
 from drummix.mixers.registry import DESCRIPTIONS, make_mixer
-from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, any_card, read_card
+from drummix.mixers.weights import CARD_NAME, any_card, read_card, shipped_folder
 
 DEFAULT_SYSTEMS = (
     "waveunet-dry",
@@ -127,19 +127,12 @@ def model_of(system: str, weights: Mapping[str, Path]) -> SystemModel:
         Name and checksum as on the model's card, or a checksum over the folder's files where
         the card gives none.
     """
-    folder = weights.get(system) or _shipped_folder(system)
+    folder = weights.get(system) or shipped_folder(system)
     if folder is None or not (folder / CARD_NAME).is_file():
         return SystemModel()
     card = any_card(folder)
     sha256 = str(card.get("sha256", "")) or _folder_sha256(folder)
     return SystemModel(str(card.get("name", folder.name)), sha256)
-
-
-def _shipped_folder(system: str) -> Path | None:
-    """Where the shipped model of a system lies: several may share one, as forest-dry and -wet."""
-    folders = [folder for folder in SHIPPED_FOLDER.glob("*") if folder.is_dir()]
-    owners = [f for f in folders if system == f.name or system.startswith(f"{f.name}-")]
-    return max(owners, key=lambda folder: len(folder.name), default=None)
 
 
 def make_system(system: str, weights: Mapping[str, Path], *, is_as_recorded: bool = False) -> Mixer:

@@ -88,6 +88,13 @@ def available_models() -> tuple[str, ...]:
     return tuple(card.parent.name for card in cards if "kind" not in any_card(card.parent))
 
 
+def shipped_folder(system: str) -> Path | None:
+    """Where the shipped model of a system lies: several may share one, as forest-dry and -wet."""
+    folders = [folder for folder in SHIPPED_FOLDER.glob("*") if folder.is_dir()]
+    owners = [f for f in folders if system == f.name or system.startswith(f"{f.name}-")]
+    return max(owners, key=lambda folder: len(folder.name), default=None)
+
+
 def any_card(folder: Path) -> dict[str, Any]:
     """The card of any kind of model; empty where there is none that can be read."""
     try:
