@@ -21,9 +21,6 @@ from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
 
 FloatArray = NDArray[np.float32]
 
-DEFAULT_HOP_FRAMES = 262_144
-"""Output of one segment: 5.9 s at 44.1 kHz. Longer ones are hardly faster and take more memory."""
-
 
 @dataclass(frozen=True)
 class Segment:
