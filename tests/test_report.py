@@ -32,6 +32,7 @@ from drummix.evaluation.report.making import FIGURES_BEGIN, FIGURES_END, put_res
 from drummix.evaluation.statistics import bootstrap_median, paired_differences
 from drummix.evaluation.table import Measurement
 from drummix.levels import integrated_lufs, peak_dbfs
+from drummix.mixers import weights as model_weights
 from drummix.roles import PAPER_ROLES
 
 RATE_HZ = 44_100
@@ -256,7 +257,7 @@ def test_systems_that_share_a_model_share_its_checksum(
     (tmp_path / "forest").mkdir()
     card = tmp_path / "forest" / "model.json"
     card.write_text('{"name": "forest", "sha256": "abc"}')
-    monkeypatch.setattr(systems, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(model_weights, "SHIPPED_FOLDER", tmp_path)
     names = ("forest-dry", "forest-paper-wet", "forestry", "unity")
     assert [systems.model_of(n, {}).sha256 for n in names] == ["abc", "abc", "", ""]
     # Without a checksum on the card the files themselves tell models apart.
