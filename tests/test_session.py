@@ -445,3 +445,23 @@ def test_any_bytes_at_all_open_or_raise_one_of_ours(tmp_path, content, head):
     with pytest.raises(DrummixError) as caught:
         list(open_session(tmp_path).blocks(1_000))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("threads", [2, 16])
+def test_files_decoded_by_several_threads_give_the_same_blocks(folder, threads):
+    put(folder, "kick.wav", "snare.flac", "hat.wav", n_samples=9_000)
+    put(folder, "room.wav", n_channels=2, rate_hz=44_100, n_samples=4_000)
+    session = open_session(folder)
+    for alone, shared in zip(
+        session.blocks(2_000), session.blocks(2_000, threads=threads), strict=True
+    ):
+        np.testing.assert_array_equal(shared, alone)
+
+
+def test_file_cut_off_since_it_was_opened_is_said_whatever_thread_reads_it(folder):
+    put(folder, "kick.wav", "snare.wav", "hat.wav")
+    session = open_session(folder)
+    with (folder / "snare.wav").open("r+b") as file:
+        file.truncate(2_000)
+    with pytest.raises(AudioFileError, match=r"snare\.wav is cut off"):
+        list(session.blocks(1_000, threads=3))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from drummix.audio import weighted_sums
 from drummix.gain_staging import GainStaging, StagedStem
+from drummix.mixers.streaming import ahead
 from drummix.session import Session
 
 FloatArray = NDArray[np.float32]
@@ -49,25 +50,30 @@ class Mixer(Protocol):
         """Decide how to mix a session; reads its samples only where their level is needed."""
 
 
-def measured_blocks(session: Session, progress: Progress | None = None) -> Iterator[FloatArray]:
+def measured_blocks(
+    session: Session, progress: Progress | None = None, *, threads: int = 1
+) -> Iterator[FloatArray]:
     """The session's blocks (stems, samples), for what has to be known before it is mixed."""
     n_done = 0
-    for block in session.blocks(BLOCK_SAMPLES):
+    blocks = session.blocks(BLOCK_SAMPLES, threads=threads)
+    for block in ahead(blocks) if threads > 1 else blocks:
         yield block
         n_done += block.shape[1]
         if progress is not None:
             progress("measuring", n_done, session.n_samples)
 
 
-def stage_session(session: Session, progress: Progress | None = None) -> tuple[StagedStem, ...]:
+def stage_session(
+    session: Session, progress: Progress | None = None, *, threads: int = 1
+) -> tuple[StagedStem, ...]:
     """Level and gain of every stem of a session; reads it once."""
     staging = GainStaging([stem.role for stem in session.stems], session.rate_hz)
-    for block in measured_blocks(session, progress):
+    for block in measured_blocks(session, progress, threads=threads):
         staging.add(block)
     return staging.stems()
 
 
-def mixed_blocks(session: Session, matrix: FloatArray) -> Iterator[FloatArray]:
+def mixed_blocks(session: Session, matrix: FloatArray, *, threads: int = 1) -> Iterator[FloatArray]:
     """The session through a matrix of gains: blocks (rows of `matrix`, samples)."""
-    for block in session.blocks(BLOCK_SAMPLES):
+    for block in session.blocks(BLOCK_SAMPLES, threads=threads):
         yield weighted_sums(matrix, block)

@@ -59,7 +59,7 @@ class WaveUNetMixer:
         routing = route_stems(session.stems, self._model.roles)
         staged: tuple[StagedStem, ...] = ()
         if self._model.input_levels == "staged" and not self._is_as_recorded:
-            staged = stage_session(session, progress)
+            staged = stage_session(session, progress, threads=settled.threads)
         matrix = input_matrix(routing, staged)
         return MixPlan(
             settings=self._settings(routing, staged),
@@ -120,7 +120,7 @@ class WaveUNetMixer:
         config, rate_hz = self._model.config, self._model.rate_hz
         n_frames = resampled_length(session.n_samples, session.rate_hz, rate_hz)
         inputs = resample_blocks(
-            mixed_blocks(session, matrix),
+            mixed_blocks(session, matrix, threads=self._settled.threads),
             n_samples=session.n_samples,
             from_hz=session.rate_hz,
             to_hz=rate_hz,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +65,12 @@ class Session:
         """Length in seconds."""
         return self.n_samples / self.rate_hz
 
-    def blocks(self, block_samples: int) -> Iterator[FloatArray]:
+    def blocks(self, block_samples: int, *, threads: int = 1) -> Iterator[FloatArray]:
         """The stems' samples, block by block, in memory that does not grow with the session.
 
         Args:
             block_samples: Length of every block but the last, which may be shorter.
+            threads: Threads that decode files, each of them one at a time.
 
         Yields:
             Arrays (stems, samples), rows as in `stems`; a stem that has ended is zeros.
@@ -80,16 +83,21 @@ class Session:
                 source: self._reader(source, stack)
                 for source in dict.fromkeys(stem.source for stem in self.stems)
             }
+            each: Callable[..., Iterable[FloatArray]] = map
+            if threads > 1 and len(readers) > 1:
+                each = stack.enter_context(ThreadPoolExecutor(threads, "drummix-reading")).map
             for start in range(0, self.n_samples, block_samples):
                 n_samples = min(block_samples, self.n_samples - start)
-                block = np.zeros((len(self.stems), n_samples), dtype=np.float32)
-                read = {source: reader.read(n_samples) for source, reader in readers.items()}
+                block = np.empty((len(self.stems), n_samples), dtype=np.float32)
+                found = each(_read_next, readers.values(), repeat(n_samples))
+                read = dict(zip(readers, found, strict=True))
                 for row, stem in zip(block, self.stems, strict=True):
                     samples = read[stem.source]
-                    is_mean = stem.channel is None
+                    is_mean = stem.channel is None and samples.shape[0] > 1
                     row[: samples.shape[1]] = (
-                        samples.mean(axis=0) if is_mean else samples[stem.channel]
+                        samples.mean(axis=0) if is_mean else samples[stem.channel or 0]
                     )
+                    row[samples.shape[1] :] = 0.0
                 yield block
 
     def read(self) -> FloatArray:
@@ -101,6 +109,10 @@ class Session:
         if isinstance(content, Audio):
             return _ArrayReader(resample(content.samples, content.rate_hz, self.rate_hz))
         return stack.enter_context(BlockReader(content, rate_hz=self.rate_hz))
+
+
+def _read_next(reader: BlockReader | _ArrayReader, n_samples: int) -> FloatArray:
+    return reader.read(n_samples)
 
 
 class _ArrayReader:
