@@ -3,8 +3,10 @@
 import numpy as np
 import pyloudnorm
 import pytest
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt
 
 from drummix.levels import (
     GatedLoudness,
@@ -170,6 +172,41 @@ def test_true_peak_of_a_quarter_rate_sine_lies_3_01_db_above_its_samples(rate_hz
     assert peak_dbfs(samples) == pytest.approx(-6.0 - 3.01, abs=0.01)
     # BS.1770 allows +0.2 / -0.4 dB for this tone; a long filter does better.
     assert true_peak_dbtp(samples, rate_hz) == pytest.approx(-6.0, abs=0.05)
+
+
+def test_peak_between_samples_is_found_though_samples_were_louder_before():
+    # Only what could exceed the highest so far is oversampled: samples of 0.6 between which the
+    # waveform reaches 0.849 come after samples of 0.7, in another block.
+    rate_hz = 48_000
+    before = sine(1_000.0, rate_hz, duration_s=0.2) * 0.7
+    after = sine(rate_hz / 4, rate_hz, duration_s=0.2, phase=np.pi / 4) * 0.6 * np.sqrt(2)
+    fade = np.minimum(1.0, np.arange(after.shape[1]) / 2_000)
+    meter = LoudnessMeter(rate_hz, 1)
+    meter.add(before)
+    assert meter.true_peak_dbtp() == pytest.approx(gain_to_db(0.7), abs=0.1)
+    meter.add(after * fade * fade[::-1])
+    assert meter.true_peak_dbtp() == pytest.approx(gain_to_db(0.6 * np.sqrt(2)), abs=0.05)
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_true_peak_agrees_with_another_oversampler(rate_hz):
+    # Noise up to 0.4 of the rate, where both filters are flat.
+    noise = np.random.default_rng(5).standard_normal((2, 40_000))
+    smooth = sosfilt(butter(12, 0.7, output="sos"), noise).astype(np.float32)
+    oversampled = soxr.resample(smooth.T, rate_hz, 4 * rate_hz, quality="VHQ")
+    assert true_peak_dbtp(smooth, rate_hz) == pytest.approx(peak_dbfs(oversampled), abs=0.02)
+
+
+@pytest.mark.parametrize("n_silent", [0, 48_000])
+def test_loudness_is_of_what_sounds_whatever_silence_came_before(n_silent):
+    # The filters forget in silence what would only slow them down.
+    tone = sine(997.0, 48_000, duration_s=2.0, peak_db=-20.0)
+    samples = np.concatenate([tone, np.zeros((1, n_silent)), tone], axis=1)
+    meter = GatedLoudness(48_000, 1)
+    for start in range(0, samples.shape[1], 4_800):
+        meter.add(samples[:, start : start + 4_800])
+    reference = pyloudnorm.Meter(48_000, filter_class="DeMan").integrated_loudness(samples[0])
+    assert meter.integrated_lufs() == pytest.approx(reference, abs=1e-5)
 
 
 @settings(deadline=None)

@@ -26,7 +26,7 @@ Values = Mapping[str, Mapping[str, float]]
 """Target -> metric -> value."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
-_ROOMS = ("levels.py", "gain_staging.py", "audio", "roles", "session", "effects", "mixers")
+_ROOMS = ("levels", "gain_staging.py", "audio", "roles", "session", "effects", "mixers")
 
 
 @dataclass(frozen=True)

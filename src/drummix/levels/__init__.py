@@ -1,0 +1,33 @@
+"""Levels: decibels, peak, RMS, loudness and true peak; the only place they are converted.
+
+In: float samples (channels, samples), full scale 1.0. Out: numbers in dB, dBFS, LUFS or dBTP.
+What a role's level should be is `drummix.gain_staging`'s; here nothing knows of drums.
+"""
+
+from drummix.levels.decibels import (
+    SILENCE_DBFS,
+    crest_db,
+    db_to_gain,
+    gain_to_db,
+    peak_dbfs,
+    rms_dbfs,
+)
+from drummix.levels.metering import (
+    GatedLoudness,
+    LoudnessMeter,
+    integrated_lufs,
+    true_peak_dbtp,
+)
+
+__all__ = [
+    "SILENCE_DBFS",
+    "GatedLoudness",
+    "LoudnessMeter",
+    "crest_db",
+    "db_to_gain",
+    "gain_to_db",
+    "integrated_lufs",
+    "peak_dbfs",
+    "rms_dbfs",
+    "true_peak_dbtp",
+]
