@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,19 +51,27 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.scratch = Scratch()
-        self._pool = ThreadPoolExecutor(threads, "drummix") if threads > 1 else None
+        self._n_others = threads - 1
+        self._others = ThreadPoolExecutor(threads - 1, "drummix") if threads > 1 else None
 
     def each(self, work: Callable[[int, int], None], n_tiles: int) -> None:
         """Call `work` with the first tile and the number of tiles of every block."""
         size = block_tiles(n_tiles)
-        firsts = range(0, n_tiles, size)
-        counts = [min(size, n_tiles - first) for first in firsts]
-        if self._pool is None or len(counts) == 1:
-            for first, count in zip(firsts, counts, strict=True):
-                work(first, count)
-        else:
-            # The list waits for all of them, and raises what one of them raised.
-            list(self._pool.map(work, firsts, counts))
+        # Whoever is done with a block takes the next one; the caller works too.
+        firsts = iter(range(0, n_tiles, size))
+
+        def run() -> None:
+            for first in firsts:
+                work(first, min(size, n_tiles - first))
+
+        n_helping = min(self._n_others, -(-n_tiles // size) - 1)
+        helping = [self._others.submit(run) for _ in range(n_helping)] if self._others else []
+        try:
+            run()
+        finally:
+            wait(helping)
+        for other in helping:
+            other.result()  # raises what it raised
 
 
 def block_tiles(n_tiles: int) -> int:

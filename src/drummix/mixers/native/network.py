@@ -147,9 +147,9 @@ class NativeNetwork:
         centre = geometry.input_history - geometry.delay + self._config.context_frames
         mix = maps.stems[centre : centre + hop] @ self._from_stems
         mix += maps.features[:hop] @ self._from_features
-        mix += self._bias
         maps.forget(hop, geometry)
-        return mix.T
+        # In this order of the samples one by one: along the two outputs it takes five times as long.
+        return np.add(mix.T, self._bias[:, np.newaxis], order="C")
 
 
 @dataclass(frozen=True, eq=False)
