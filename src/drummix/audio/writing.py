@@ -116,8 +116,10 @@ class Writer:
                 f"{self._target.name} has {self._n_channels} channels, the block "
                 f"{block.shape[0]}; expected (channels, samples)"
             )
-        frames: NDArray[np.generic] = np.array(block.T, order="C")
-        if self._subtype not in _FLOAT_SUBTYPES:
+        frames: NDArray[np.generic]
+        if self._subtype in _FLOAT_SUBTYPES:
+            frames = np.array(block.T, order="C")
+        else:
             self.n_clipped += int(np.count_nonzero(np.abs(block) > 1.0))
             frames = _to_int32(block.T, _BITS.get(str(self._subtype), 32))
         if self._format == "WAV" and self._size_bytes(frames.shape[0]) > _RIFF_LIMIT_BYTES:
