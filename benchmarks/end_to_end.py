@@ -2,16 +2,17 @@
 
     python benchmarks/end_to_end.py --minutes 10 --filters 24
 
-makes a session of eight 24-bit microphones at 48 kHz, runs the network alone over as many samples,
-and mixes the session as `drummix mix` does. Then it mixes once more on one thread, where the parts
-of the path take turns, and prints the processor time of each. Weights are drawn at the paper's
-size: a network is as fast with those. --processor-time compares that in place of wall time, for
-machines with other work.
+makes a session of eight 24-bit microphones at 48 kHz, runs the network alone over as many samples
+and mixes the session as `drummix mix` does, in turn. Then it mixes once more on one thread, where
+the parts of the path take turns, and prints the processor time of each. Weights are drawn at the
+paper's size: a network is as fast with those. --processor-time compares that in place of wall
+time, for machines with other work.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections import defaultdict
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=int, default=48_000, help="sample rate in Hz")
     parser.add_argument("--filters", type=int, choices=(12, 24), default=24, help="shipped, paper")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of both, for medians")
     parser.add_argument("--processor-time", action="store_true", help="in place of wall time")
     options = parser.parse_args()
     now = time.process_time if options.processor_time else time.perf_counter
@@ -136,14 +138,18 @@ def main() -> None:
         takes = speed.write_session(folder / "takes", 60.0 * options.minutes, rng)
         network = load_network(model, settle(Compute(), model.config))
         alone(network, 200_000)  # warms up
-        start_s = now()
-        alone(network, round(60.0 * options.minutes * model.rate_hz))
-        alone_s = now() - start_s
+        n_frames = round(60.0 * options.minutes * model.rate_hz)
+        alone_s, whole_s = [], []
+        for _ in range(options.repeats):
+            start_s = now()
+            alone(network, n_frames)
+            alone_s.append(now() - start_s)
+            start_s = now()
+            mix_to_file(takes, folder / "mix.wav", weights=model.folder)
+            whole_s.append(now() - start_s)
+            print(f"network alone {alone_s[-1]:.2f} s, whole mix {whole_s[-1]:.2f} s", flush=True)
         del network
-        start_s = now()
-        mix_to_file(takes, folder / "mix.wav", weights=model.folder)
-        whole_s = now() - start_s
-        print(f"network alone {alone_s:.2f} s, whole mix {whole_s:.2f} s: {whole_s / alone_s:.3f}")
+        print(f"medians: {statistics.median(whole_s) / statistics.median(alone_s):.3f} times")
         clock = Clock(time.process_time)
         watch(clock)
         mix_to_file(takes, folder / "mix.wav", weights=model.folder, compute=Compute(threads=1))
