@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,19 +76,52 @@ def test_two_ray_workers_give_what_mixing_one_by_one_gives(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_cluster_that_cannot_be_joined_is_one_line(tmp_path, monkeypatch):
+def test_an_address_where_nobody_listens_is_said_at_once(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        started_s = time.monotonic()
+        with pytest.raises(SettingError, match=f"no Ray cluster at '{address}'.*refused"):
+            mix_many(write_sessions(tmp_path), tmp_path / "out", options=UNITY, ray=address)
+    # Ray itself tries for two minutes.
+    assert time.monotonic() - started_s < 30.0
+
+
+def test_a_cluster_that_refuses_is_one_line(tmp_path, monkeypatch):
     import ray
 
-    # Not a real address: Ray tries for a minute, and finds whatever runs on the machine.
-    for error in (ConnectionError("nobody is there"), ray.exceptions.RpcError("no\nanswer")):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        for error in (ConnectionError("nobody is there"), ray.exceptions.RpcError("no\nanswer")):
 
-        def refuse(*arguments, error=error, **options):
-            raise error
+            def refuse(*arguments, error=error, **options):
+                raise error
 
-        monkeypatch.setattr(ray, "init", refuse)
-        root = write_sessions(tmp_path / type(error).__name__)
-        with pytest.raises(SettingError, match="there is no Ray cluster at '10"):
-            mix_many(root, tmp_path / "out", options=UNITY, ray="10.0.0.1:6379")
+            monkeypatch.setattr(ray, "init", refuse)
+            root = write_sessions(tmp_path / type(error).__name__)
+            with pytest.raises(SettingError, match="RAY_AUTH_MODE=token") as caught:
+                mix_many(root, tmp_path / "out", options=UNITY, ray=address)
+            assert str(caught.value).startswith(f"there is no Ray cluster at '{address}'")
+            assert "\n" not in str(caught.value)
+
+
+def test_a_cluster_that_runs_already_is_joined_by_its_address(tmp_path, connected):
+    import ray
+
+    root, out = write_sessions(tmp_path / "in"), tmp_path / "out"
+    address = ray.get_runtime_context().gcs_address
+    arguments = ["batch", root, "-o", out, "--system", "unity", "--ray", address, "--jobs", "2"]
+    run = subprocess.run(
+        [sys.executable, "-m", "drummix", *arguments],
+        env=os.environ | {"RAY_AUTH_MODE": "token"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "4 sessions: 3 mixed, 1 failed" in run.stderr
+    mix_to_file(root / "deep/c", tmp_path / "c.wav", system="unity")
+    assert (out / "deep/c.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
+    assert ray.is_initialized()  # the cluster is not ours to end
 
 
 def test_without_ray_the_command_names_what_to_install(tmp_path):

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from drummix.pool.lanes import Lane, LaneMaker
 LOCAL = "local"
 """The address that starts Ray on this machine."""
 
+_REACHABLE_S = 10.0
 _OBJECT_STORE_BYTES = 100_000_000
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -94,13 +96,22 @@ def _connect(ray: Any, address: str, n_cores: int) -> None:
                 **quiet,
             )
         else:
+            _check_reachable(address)
             ray.init(address=address, **quiet)
     except (ray.exceptions.RayError, ValueError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingError(
             f"there is no Ray cluster at {address!r} that can be joined ({reason}); check the "
-            "address, and Ray's token where the cluster asks for one, or give --ray local"
+            "address, and set RAY_AUTH_MODE=token where the cluster asks for a token, "
+            "or give --ray local"
         ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError at once where nothing listens: Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACHABLE_S).close()
 
 
 class _RayWorker:
