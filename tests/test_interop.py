@@ -57,6 +57,17 @@ drums,a@b.c,31,u-1,loop-1,C1,71,65210,
 drums,a@b.c,31,u-1,loop-1__repeat1,C1,75,1000,
 drums,,22,u-2,loop-1,C1,50,2000,
 """
+# As published files are, whose versions write no session_uuid.
+OLD_MUSHRA = """session_test_id,email,age,gender,trial_id,rating_stimulus,rating_score,rating_time,\
+rating_comment
+default_example,a@b.c,30,female,trial1,reference,100,51932,
+default_example,a@b.c,30,female,trial1,C1,40,51932,
+default_example,a@b.c,30,female,trial_random_1,reference,90,13790,
+default_example,a@b.c,30,female,trial_random_1,C1,30,13790,
+default_example,a@b.c,30,female,trial1,C1,50,1000,
+default_example,a@b.c,30,female,trial1,reference,80,1000,
+default_example,d@e.f,31,male,trial_random_1,C1,20,900,
+"""
 BEAQLE = json.dumps(
     [
         {
@@ -124,6 +135,27 @@ def test_webmushra_rows_roles_and_repeats_are_read(tmp_path: Path) -> None:
     assert (again.item, again.score, again.page) == ("loop-1", 75.0, 2)
     assert {row.study for row in ratings} == {"drums"}
     assert "a@b.c" not in repr(ratings)
+
+
+def test_webmushra_files_without_sessions_are_told_apart(tmp_path: Path) -> None:
+    ratings = import_results([write(tmp_path, "mushra.csv", OLD_MUSHRA)])
+    scores: dict[str, list[float | None]] = {}
+    for row in ratings:
+        scores.setdefault(row.session, []).append(row.score)
+    assert scores == {
+        "default_example 1": [100.0, 40.0, 90.0, 30.0],
+        "default_example 2": [50.0, 80.0],
+        "default_example 3": [20.0],
+    }
+    assert {row.repeat for row in ratings} == {0}
+    assert "@" not in repr(ratings)
+
+
+def test_waet_page_that_repeats_another_is_counted_with_it(tmp_path: Path) -> None:
+    again = WAET.replace('ref="loop-2"', 'ref="loop-1-repeat-1"').replace('state="incomplete"', "")
+    ratings = import_results([write(tmp_path, "1.xml", again)])
+    assert {row.item for row in ratings} == {"loop-1"}
+    assert [(row.repeat, row.page) for row in ratings if row.system == "low"] == [(0, 2), (1, 1)]
 
 
 def test_beaqle_scores_are_read_and_addresses_left_behind(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ position, whether it was moved, each time it was played. Volume is not recorded.
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,7 @@ def read_waet(path: Path, *, study: str | None = None) -> Iterator[Rating]:
         if not item:
             raise SettingError(f"{path}: page {position} has no ref; expected the page's name")
         where = f"{path}, page {item!r}"
+        item, repeat = _without_repeat(item)
         elements = page.findall("audioelement")
         if not elements:
             raise SettingError(f"{where}: no audio elements; the file is cut or damaged")
@@ -77,6 +79,7 @@ def read_waet(path: Path, *, study: str | None = None) -> Iterator[Rating]:
                 study=named(path, study, path.resolve().parent.name),
                 session=session,
                 item=item,
+                repeat=repeat,
                 system=name,
                 score=_score(element, f"{where}, {name!r}"),
                 page=presented,
@@ -89,6 +92,16 @@ def read_waet(path: Path, *, study: str | None = None) -> Iterator[Rating]:
                 comment=(element.findtext("comment/response") or "").strip(),
                 is_open=page.get("state", "complete") != "complete",
             )
+
+
+def _without_repeat(page: str) -> tuple[str, int]:
+    """The page that a repeated page repeats, and which time it is: the tool names it so.
+
+    >>> _without_repeat("loop-1-repeat-1"), _without_repeat("loop-1")
+    (('loop-1', 1), ('loop-1', 0))
+    """
+    found = re.fullmatch(r"(.+)-repeat-(\d+)", page)
+    return (found[1], int(found[2])) if found else (page, 0)
 
 
 def _parsed(path: Path) -> Element:

@@ -1,9 +1,9 @@
 """webMUSHRA 1.4: `mushra.csv` in and out, and the study as its YAML.
 
-`mushra.csv` has a row a rating: `session_test_id`, a column a question, `session_uuid`,
-`trial_id`, `rating_stimulus` (`reference`, `anchor35`, `anchor70`, or a name of the YAML),
-`rating_score` (0 to 100), `rating_time` (of the page, in ms) and `rating_comment`. It tells no
-order of presentation, plays, volume or initial positions.
+`mushra.csv` has a row a rating: `session_test_id`, a column a question, `session_uuid` (not in
+older versions), `trial_id`, `rating_stimulus` (`reference`, `anchor35`, `anchor70`, or a name of the
+YAML), `rating_score` (0 to 100), `rating_time` (of the page, in ms) and `rating_comment`. It tells
+no order of presentation, plays, volume or initial positions.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ COLUMNS = (
     "rating_time",
     "rating_comment",
 )
+_SESSION = "session_uuid"
 _REPEAT = "__repeat"
 
 
@@ -53,27 +54,52 @@ def read_webmushra(path: Path, *, study: str | None = None) -> Iterator[Rating]:
     pages: dict[str, dict[str, int]] = {}
     try:
         heading = reader.fieldnames or ()
-        missing = [name for name in COLUMNS if name not in heading]
+        missing = [name for name in COLUMNS if name not in heading and name != _SESSION]
         if missing:
             raise SettingError(
                 f"{path}, line 1: no column {', '.join(missing)}; expected webMUSHRA's mushra.csv"
             )
+        sessions = _Sessions()
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise SettingError(f"{where}: not {len(heading)} cells; the line is cut or damaged")
+            if _SESSION not in heading:
+                row[_SESSION] = sessions.name(row)
             yield _rating(row, where, named(path, study, row["session_test_id"]), pages)
     except csv.Error as error:
         raise SettingError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
 
 
+class _Sessions:
+    """Tells sessions apart where the file has no column for them.
+
+    A session's rows are written together when it ends, and no mix is rated twice on a page: what
+    was answered about oneself changes, or a mix comes again, where the next session begins.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._person: list[str] = []
+        self._rated: set[tuple[str, str]] = set()
+
+    def name(self, row: dict[str, Any]) -> str:
+        """The session of the next row: test and number, for answers may be names or addresses."""
+        person = [cell for column, cell in row.items() if column not in COLUMNS]
+        mix = (row["trial_id"], row["rating_stimulus"])
+        if not self._count or person != self._person or mix in self._rated:
+            self._count, self._person, self._rated = self._count + 1, person, set()
+        self._rated.add(mix)
+        return f"{row['session_test_id']} {self._count}"
+
+
 def _rating(
     row: dict[str, Any], where: str, study: str, pages: dict[str, dict[str, int]]
 ) -> Rating:
-    for name in ("session_uuid", "trial_id", "rating_stimulus"):
+    for name in (_SESSION, "trial_id", "rating_stimulus"):
         if not row[name].strip():
             raise SettingError(f"{where}: {name} is empty; expected a name")
-    session, trial = row["session_uuid"].strip(), row["trial_id"].strip()
+    session, trial = row[_SESSION].strip(), row["trial_id"].strip()
     item, mark, repeat = trial.rpartition(_REPEAT)
     if not (mark and repeat.isdecimal()):
         item, repeat = trial, "0"
