@@ -21,6 +21,7 @@ from drummix.listening.store import (
     Stimulus,
     create_store,
     read_answers,
+    read_final_comments,
     read_meta,
     read_ratings,
 )
@@ -77,6 +78,18 @@ def state_after(events: list[Event], rules: Rules | None = None) -> SessionState
         state.check(event)
         state.apply(event)
     return state
+
+
+def test_what_was_written_at_the_end_is_kept_of_whoever_wrote(tmp_path: Path) -> None:
+    path = write_store(tmp_path)
+    assert read_final_comments(path) == {}
+    events = numbered({"kind": "consent"}, *page_events(0, [10, 20]), *page_events(1, [1, 2]))
+    with ResultStore(path) as store:
+        store.record([("s1", events, 1e9)])
+        assert read_final_comments(path) == {}
+        last = events[-1].number + 1
+        store.record([("s1", numbered({"kind": "finish", "detail": "too loud"}, first=last), 2e9)])
+    assert read_final_comments(path) == {"L001": "too loud"}
 
 
 def test_ratings_are_the_last_scores_with_all_that_was_done(tmp_path: Path) -> None:

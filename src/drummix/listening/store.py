@@ -371,6 +371,13 @@ def read_answers(path: Path) -> dict[str, dict[str, Any]]:
     return {listener: found for listener, found in answers.items() if found is not None}
 
 
+def read_final_comments(path: Path) -> dict[str, str]:
+    """What each listener who wrote anything at the end wrote, by listener."""
+    with ResultStore(_database(path), is_read_only=True) as store:
+        said = {one.listener: store.state(one).final_comment for one in store.sessions()}
+    return {listener: comment for listener, comment in said.items() if comment.strip()}
+
+
 def read_meta(path: Path) -> Mapping[str, Any]:
     """What was declared before the study: its name, rules, screening and questions."""
     with ResultStore(_database(path), is_read_only=True) as store:

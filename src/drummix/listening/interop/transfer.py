@@ -20,7 +20,13 @@ from drummix.listening.interop.webmushra import (
     webmushra_yaml,
 )
 from drummix.listening.ratings import ratings_to_csv, read_text
-from drummix.listening.store import Rating, read_answers, read_meta, read_ratings
+from drummix.listening.store import (
+    Rating,
+    read_answers,
+    read_final_comments,
+    read_meta,
+    read_ratings,
+)
 
 ExportFormat = Literal["tidy", "webmushra", "webmushra-study", "waet-study"]
 
@@ -173,6 +179,7 @@ def _declaration(study: Path) -> Mapping[str, Any]:
         "analysis": meta.get("analysis", {}),
         "questions": meta["questions"],
         "answers": read_answers(study),
+        "final_comments": read_final_comments(study),
     }
 
 
