@@ -2,8 +2,8 @@
 
 `mushra.csv` has a row a rating: `session_test_id`, a column a question, `session_uuid` (not in
 older versions), `trial_id`, `rating_stimulus` (`reference`, `anchor35`, `anchor70`, or a name of
-the YAML), `rating_score` (0 to 100), `rating_time` (of the page, in ms) and `rating_comment`. It tells
-no order of presentation, plays, volume or initial positions.
+the YAML), `rating_score` (0 to 100), `rating_time` (of the page, in ms) and `rating_comment`. It
+tells no order of presentation, plays, volume or initial positions.
 """
 
 from __future__ import annotations
