@@ -13,6 +13,7 @@ import pytest
 import threadpoolctl
 from typer.testing import CliRunner
 
+import made
 from drummix.audio import Audio, read, write
 from drummix.batch import COLUMNS, mix_many, run, working
 from drummix.batch.finding import RECORDS_NAME, find_sessions
@@ -21,7 +22,6 @@ from drummix.errors import OutputError, SessionError, SettingError, WeightsError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import parameter_shapes, write_model
 from drummix.mixing import MixOptions, OutputLevel, mix_to_file
-from drummix.roles import PAPER_ROLES
 
 RATE_HZ = 44_100
 N_SAMPLES = 20_000
@@ -62,15 +62,7 @@ def weights(tmp_path_factory) -> Path:
         name: 0.2 * rng.standard_normal(shape, dtype=np.float32)
         for name, shape in parameter_shapes(config).items()
     }
-    card = {
-        "system": "waveunet-wet",
-        "target": "wet",
-        "architecture": config.to_mapping(),
-        "roles": [role.value for role in PAPER_ROLES],
-        "rate_hz": RATE_HZ,
-        "training": {},
-        "metrics": {},
-    }
+    card = made.model_card(config)
     return write_model(tmp_path_factory.mktemp("models"), "random", tensors, card)
 
 

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import count
@@ -27,66 +27,7 @@ from drummix.corpus.plan import CORPUS_RATE_HZ, CorpusSettings, kit_label, plan_
 from drummix.errors import CorpusError, OutputError, SettingError
 from drummix.levels import peak_dbfs
 from drummix.pool import processes
-
-NOTES = {36: "Kick", 38: "Snare", 49: "Crash"}
-MAINS = {"Kick": "Kick", "Snare": "Snare", "Crash": "OHL"}
-CHANNELS = ("Kick", "Snare", "OHL", "OHR")
-STYLES = {"train": "rock/a", "validation": "funk", "test": "latin/samba"}
-
-
-def write_kit(folder: Path, *, rate_hz: int = 44_100) -> Path:
-    """A DrumGizmo kit: three instruments of four hits, all heard by four microphones."""
-    channels = "".join(f'<channel name="{name}"/>' for name in CHANNELS)
-    instruments = ""
-    for index, (name, main) in enumerate(MAINS.items()):
-        (folder / name).mkdir(parents=True)
-        rng = np.random.default_rng(index)
-        samples = ""
-        for power in (1, 2, 3, 4):
-            decay = np.exp(-np.arange(3000) / 400) * rng.standard_normal(3000)
-            levels = np.array([[0.05 * power if c == main else 0.005 * power] for c in CHANNELS])
-            recording = (levels * decay).astype(np.float32)
-            audio.write(folder / name / f"{power}.wav", Audio(recording, rate_hz))
-            files = "".join(
-                f'<audiofile channel="{c}" file="{power}.wav" filechannel="{n}"/>'
-                for n, c in enumerate(CHANNELS, start=1)
-            )
-            samples += f'<sample name="{power}" power="{power}">{files}</sample>'
-        (folder / name / f"{name}.xml").write_text(
-            f'<instrument version="2.0"><samples>{samples}</samples></instrument>'
-        )
-        instruments += (
-            f'<instrument name="{name}" file="{name}/{name}.xml">'
-            f'<channelmap in="{main}" out="{main}" main="true"/></instrument>'
-        )
-    (folder / "drumkit.xml").write_text(
-        f'<drumkit samplerate="{rate_hz}"><channels>{channels}</channels>'
-        f"<instruments>{instruments}</instruments></drumkit>"
-    )
-    maps = "".join(f'<map note="{note}" instr="{name}"/>' for note, name in NOTES.items())
-    (folder / "midimap.xml").write_text(f"<midimap>{maps}</midimap>")
-    (folder / "LICENSE.txt").write_text("CC0")
-    return folder
-
-
-def write_groove(folder: Path, parts: Mapping[str, int], *, notes: tuple[int, ...] = ()) -> Path:
-    """A dataset of performances of 16 strokes in half a second, said to last 1.5 s."""
-    folder.mkdir(parents=True)
-    columns = "id,style,bpm,beat_type,midi_filename,duration,split"
-    rows = [columns]
-    rng = np.random.default_rng(0)
-    for part, n_performances in parts.items():
-        for number in range(n_performances):
-            name = f"drummer1/{part}/{number}"
-            track = mido.MidiTrack()
-            for note in (*rng.choice([36, 38, 49], 16), *notes):
-                velocity = int(rng.integers(1, 128))
-                track.append(mido.Message("note_on", note=int(note), velocity=velocity, time=30))
-            file = f"{part}{number}.mid"
-            mido.MidiFile(tracks=[track], ticks_per_beat=480).save(folder / file)
-            rows.append(f"{name},{STYLES[part]},120,beat,{file},1.5,{part}")
-    (folder / "info.csv").write_text("\n".join(rows) + "\n")
-    return folder
+from made import write_groove, write_kit
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+import made
 from drummix.audio import Audio, probe, write
 from drummix.cli import app
 from drummix.cli import output as cli_output
@@ -22,7 +23,6 @@ from drummix.mixers import weights
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.registry import DESCRIPTIONS
 from drummix.mixers.weights import parameter_shapes, write_model
-from drummix.roles import PAPER_ROLES
 
 RATE_HZ = 44_100
 
@@ -55,15 +55,7 @@ def shipped_folder(tmp_path_factory) -> Path:
     }
     folder = tmp_path_factory.mktemp("shipped")
     for target in ("dry", "wet"):
-        card = {
-            "system": f"waveunet-{target}",
-            "target": target,
-            "architecture": config.to_mapping(),
-            "roles": [role.value for role in PAPER_ROLES],
-            "rate_hz": RATE_HZ,
-            "training": {},
-            "metrics": {},
-        }
+        card = made.model_card(config, target)
         write_model(folder, f"waveunet-{target}", tensors, card)
     return folder
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import made
 from drummix import demo
 from drummix.audio import Audio, probe, read
 from drummix.cli import app
@@ -35,15 +36,7 @@ def shipped(tmp_path_factory):
     tensors["output.weight"][:, :2, 0] = 1.0
     folder = tmp_path_factory.mktemp("shipped")
     for target in ("dry", "wet"):
-        card = {
-            "system": f"waveunet-{target}",
-            "target": target,
-            "architecture": config.to_mapping(),
-            "roles": [role.value for role in PAPER_ROLES],
-            "rate_hz": RATE_HZ,
-            "training": {},
-            "metrics": {},
-        }
+        card = made.model_card(config, target)
         write_model(folder, f"waveunet-{target}", tensors, card)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "SHIPPED_FOLDER", folder)

@@ -18,6 +18,7 @@ import typer
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+import made
 from drummix import audio
 from drummix.cli import evaluate as cli_evaluate
 from drummix.corpus.manifest import CorpusItem, read_manifest, write_manifest
@@ -60,18 +61,8 @@ def write_item(corpus: Path, name: str, *, kit: str, part: str, seed: int) -> Co
     noise = np.random.default_rng(1000 + seed).standard_normal(dry.shape)
     noise *= np.sqrt(np.sum(dry**2.0) / np.sum(noise**2)) * 10 ** (WET_NOISE_DB / 20)
     wet = WET_GAINS @ stems + noise
-    item = CorpusItem(
-        item=name, part=part, kit=kit, performance=name, style="rock", seed=seed, engineer=1,
-        licence="none", rate_hz=RATE_HZ, n_samples=N_SAMPLES, extension="wav",
-        stem_peak_dbfs=0.0, dry_peak_dbfs=0.0, wet_peak_dbfs=0.0, sha256="",
-    )  # fmt: skip
-    tracks = {item.stem_path(corpus, r): stems[i : i + 1] for i, r in enumerate(PAPER_ROLES)}
-    tracks |= {item.mix_path(corpus, "dry"): dry, item.mix_path(corpus, "wet"): wet}
-    for path, samples in tracks.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Float, so that the gains are known to seven digits.
-        audio.write(path, audio.Audio(samples, RATE_HZ), subtype="FLOAT")
-    return item
+    mixes = {"dry": dry, "wet": wet}
+    return made.write_item(corpus, name, stems, mixes, kit=kit, part=part, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -97,17 +88,8 @@ def static_model(folder: Path, target: str, gains: NDArray[np.float64]) -> Path:
     config = WaveUNetConfig(levels=2, filters=2)
     tensors = {n: np.zeros(s, dtype=np.float32) for n, s in parameter_shapes(config).items()}
     tensors["output.weight"][:, :8, 0] = gains
-    card = {
-        "system": f"waveunet-{target}",
-        "target": target,
-        "architecture": config.to_mapping(),
-        "roles": [role.value for role in PAPER_ROLES],
-        "rate_hz": RATE_HZ,
-        # Far from the corpus's level: only stems left as recorded come out with these gains.
-        "input_levels": "recorded",
-        "training": {},
-        "metrics": {},
-    }
+    # Far from the corpus's level: only stems left as recorded come out with these gains.
+    card = made.model_card(config, target, input_levels="recorded")
     return write_model(folder, f"known-{target}", tensors, card)
 
 

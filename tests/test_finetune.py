@@ -11,6 +11,7 @@ from scipy import signal
 from typer.testing import CliRunner
 
 import drummix
+import made
 from drummix import audio
 from drummix.audio import Audio
 from drummix.errors import (
@@ -23,7 +24,6 @@ from drummix.errors import (
 )
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import load_model, parameter_shapes, write_model
-from drummix.roles import PAPER_ROLES
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("lightning", reason="the train extra is not installed")
@@ -108,16 +108,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors["output.weight"] = np.zeros((2, 10, 1), np.float32)
     tensors["output.weight"][:, :8, 0] = BASE_GAINS
     tensors["output.bias"] = np.zeros(2, np.float32)
-    card = {
-        "system": "waveunet-wet",
-        "target": "wet",
-        "architecture": SMALL.to_mapping(),
-        "roles": [str(role) for role in PAPER_ROLES],
-        "rate_hz": RATE_HZ,
-        "input_levels": "recorded",
-        "training": {},
-        "metrics": {},
-    }
+    card = made.model_card(SMALL, rate_hz=RATE_HZ, input_levels="recorded")
     return write_model(tmp_path_factory.mktemp("models"), "teacher", tensors, card)
 
 

@@ -9,7 +9,6 @@ import mido
 import numpy as np
 import pytest
 
-from drummix.audio import Audio, write
 from drummix.audio.excerpt import read_excerpt, read_mono_excerpts
 from drummix.corpus.build import render_corpus
 from drummix.corpus.manifest import read_manifest
@@ -19,6 +18,7 @@ from drummix.mixers.weights import load_model
 from drummix.nn.config import ClipSettings, StageSettings, TrainSettings, read_train_settings
 from drummix.nn.live_settings import LiveSettings
 from drummix.roles import PAPER_ROLES
+from made import write_groove, write_kit
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("lightning", reason="the train extra is not installed")
@@ -34,63 +34,6 @@ from drummix.nn.train import train  # noqa: E402
 RATE_HZ = 44100
 SMALL = WaveUNetConfig(levels=2, filters=2)
 CLIPS = ClipSettings(batch_size=4, bottleneck_frames=60, validation_clips=3, workers=0)
-
-
-MAINS = {"Kick": "Kick", "Snare": "Snare", "Crash": "OHL"}
-CHANNELS = ("Kick", "Snare", "OHL", "OHR")
-
-
-def write_kit(folder: Path) -> Path:
-    """A DrumGizmo kit: three instruments of four hits, all heard by four microphones."""
-    channels = "".join(f'<channel name="{name}"/>' for name in CHANNELS)
-    instruments = ""
-    for index, (name, main) in enumerate(MAINS.items()):
-        (folder / name).mkdir(parents=True)
-        rng = np.random.default_rng(index)
-        samples = ""
-        for power in (1, 2, 3, 4):
-            decay = np.exp(-np.arange(3000) / 400) * rng.standard_normal(3000)
-            levels = np.array([[0.05 * power if c == main else 0.005 * power] for c in CHANNELS])
-            recording = (levels * decay).astype(np.float32)
-            write(folder / name / f"{power}.wav", Audio(recording, RATE_HZ))
-            files = "".join(
-                f'<audiofile channel="{c}" file="{power}.wav" filechannel="{n}"/>'
-                for n, c in enumerate(CHANNELS, start=1)
-            )
-            samples += f'<sample name="{power}" power="{power}">{files}</sample>'
-        (folder / name / f"{name}.xml").write_text(
-            f'<instrument version="2.0"><samples>{samples}</samples></instrument>'
-        )
-        instruments += (
-            f'<instrument name="{name}" file="{name}/{name}.xml">'
-            f'<channelmap in="{main}" out="{main}" main="true"/></instrument>'
-        )
-    (folder / "drumkit.xml").write_text(
-        f'<drumkit samplerate="{RATE_HZ}"><channels>{channels}</channels>'
-        f"<instruments>{instruments}</instruments></drumkit>"
-    )
-    notes = {36: "Kick", 38: "Snare", 49: "Crash"}
-    maps = "".join(f'<map note="{note}" instr="{name}"/>' for note, name in notes.items())
-    (folder / "midimap.xml").write_text(f"<midimap>{maps}</midimap>")
-    return folder
-
-
-def write_groove(folder: Path, parts: dict[str, int]) -> Path:
-    """A dataset of performances of 16 strokes in half a second, said to last 1.5 s."""
-    folder.mkdir(parents=True)
-    rows = ["id,style,bpm,beat_type,midi_filename,duration,split"]
-    rng = np.random.default_rng(0)
-    for part, n_performances in parts.items():
-        for number in range(n_performances):
-            track = mido.MidiTrack()
-            for note in rng.choice([36, 38, 49], 16):
-                velocity = int(rng.integers(1, 128))
-                track.append(mido.Message("note_on", note=int(note), velocity=velocity, time=30))
-            file = f"{part}{number}.mid"
-            mido.MidiFile(tracks=[track], ticks_per_beat=480).save(folder / file)
-            rows.append(f"drummer1/{part}/{number},rock,120,beat,{file},1.5,{part}")
-    (folder / "info.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 @pytest.fixture(scope="module")

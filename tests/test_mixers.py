@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import made
 from drummix.audio import Audio, resample, resampled_length
 from drummix.errors import SessionError, SettingError, WeightsError
 from drummix.levels import gain_to_db
@@ -36,16 +37,7 @@ def random_tensors(config, seed=0):
 
 
 def card(config=SMALL, **changes):
-    return {
-        "system": "waveunet-wet",
-        "target": "wet",
-        "architecture": config.to_mapping(),
-        "roles": [role.value for role in PAPER_ROLES],
-        "rate_hz": RATE_HZ,
-        "training": {},
-        "metrics": {},
-        **changes,
-    }
+    return made.model_card(config, **changes)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 import drummix
+import made
 from drummix.audio import Audio, atomic_path, probe, read, write
 from drummix.errors import AudioFileError, OutputError, SettingError, WeightsError
 from drummix.levels import db_to_gain, integrated_lufs, true_peak_dbtp
@@ -62,15 +63,7 @@ def weights(tmp_path_factory) -> Path:
     }
     tensors["output.weight"][0, :2, 0] = 1.0
     tensors["output.weight"][1, 2:8, 0] = 1.0
-    card = {
-        "system": "waveunet-wet",
-        "target": "wet",
-        "architecture": config.to_mapping(),
-        "roles": [role.value for role in PAPER_ROLES],
-        "rate_hz": RATE_HZ,
-        "training": {},
-        "metrics": {},
-    }
+    card = made.model_card(config)
     return write_model(tmp_path_factory.mktemp("models"), "through", tensors, card)
 
 

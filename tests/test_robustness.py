@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+import made
 from drummix import audio
 from drummix.cli import robustness as cli_robustness
 from drummix.cli import speed as cli_speed
@@ -46,17 +47,7 @@ def write_item(corpus: Path, name: str, *, seed: int) -> CorpusItem:
     # The plain sum, overheads to their sides: what `unity` makes.
     both = stems[:6].sum(axis=0)
     dry = np.stack([both + stems[6], both + stems[7]])
-    item = CorpusItem(
-        item=name, part="test", kit="kit", performance=name, style="rock", seed=seed, engineer=1,
-        licence="none", rate_hz=RATE_HZ, n_samples=N_SAMPLES, extension="wav",
-        stem_peak_dbfs=0.0, dry_peak_dbfs=0.0, wet_peak_dbfs=0.0, sha256="",
-    )  # fmt: skip
-    tracks = {item.stem_path(corpus, r): stems[i : i + 1] for i, r in enumerate(PAPER_ROLES)}
-    tracks |= {item.mix_path(corpus, "dry"): dry, item.mix_path(corpus, "wet"): dry}
-    for path, samples in tracks.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        audio.write(path, audio.Audio(samples, RATE_HZ), subtype="FLOAT")
-    return item
+    return made.write_item(corpus, name, stems, {"dry": dry, "wet": dry}, seed=seed)
 
 
 @pytest.fixture(scope="module")

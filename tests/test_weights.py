@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import made
 from drummix.errors import OutputError, WeightsError
 from drummix.mixers import weights
 from drummix.mixers.architecture import WaveUNetConfig
@@ -33,16 +34,8 @@ def random_tensors(config=SMALL, seed=0):
 
 
 def card(config=SMALL, **changes):
-    return {
-        "system": "waveunet-wet",
-        "target": "wet",
-        "architecture": config.to_mapping(),
-        "roles": [role.value for role in PAPER_ROLES],
-        "rate_hz": 44_100,
-        "training": {"seed": 1},
-        "metrics": {"si_sdr_db": 13.5},
-        **changes,
-    }
+    known = {"training": {"seed": 1}, "metrics": {"si_sdr_db": 13.5}}
+    return made.model_card(config, **{**known, **changes})
 
 
 PATH_TRICKS = ["", "..", "../small", "a/b", "/etc", ".hidden", "A", "a..b", "a\n"]
