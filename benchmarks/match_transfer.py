@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import drummix
+from drummix.corpus.groove import PARTS
 from drummix.corpus.manifest import MICROPHONE_FOLDERS, CorpusItem, Target, read_manifest
 from drummix.gain_staging import TOM_ROLES
 from drummix.levels import rms_dbfs
@@ -41,7 +42,7 @@ def main() -> None:
     """Choose the items, and run each kit and target."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path)
-    parser.add_argument("--part", default="test")
+    parser.add_argument("--part", choices=PARTS, default="test", help="items to take")
     parser.add_argument("--others", type=int, default=5, help="items to mix with each style")
     parser.add_argument("--taps", type=int, default=128)
     arguments = parser.parse_args()

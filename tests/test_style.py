@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,11 @@ def in_mic(**changes: Any) -> Damage:
         (in_mic(role="ignore"), "role is 'ignore'"),
         (in_mic(role=["kick"]), "role is"),
         (in_mic(gain_db="loud"), "gain_db is 'loud'"),
+        (in_mic(plate_send_db=-6.0), "does not begin with a plate"),
+        (in_mic(plate_send_db="much"), "plate_send_db is 'much'"),
+        (in_mic(plate_send_db=99), "plate_send_db is 99"),
+        (lambda p: p.update(plate_is_mirrored=True), "does not begin with a plate"),
+        (lambda p: p.update(plate_is_mirrored=1), "plate_is_mirrored is 1"),
         (in_mic(gain_db=True), "gain_db is True"),
         (in_mic(pan=2), "pan is 2"),
         (in_mic(learned="yes"), "use true or false"),
@@ -224,6 +230,73 @@ def test_tom_nothing_is_known_of_is_flat_in_the_centre() -> None:
 def test_session_the_style_knows_nothing_of_is_refused() -> None:
     with pytest.raises(SessionError, match=r"has room_mono.*mixes kick"):
         mixed({"room_mono": noise()}, style(mic(Role.KICK)))
+
+
+# --- what the plate hears
+
+PLATE = Effect("plate", {"wet_db": -6.0, "decay": 0.3, "size": 0.4, "excursion_samples": 0.0})
+
+
+def returned(mono: Signal) -> Signal:
+    """What the plate adds for a mono send."""
+    return PLATE.apply(mono, RATE_HZ) - mono
+
+
+def test_plate_hears_what_is_sent_after_fader_and_pan() -> None:
+    source = {"kick": noise(), "snare": noise(seed=1), "hihat": noise(seed=2)}
+    mics = (
+        mic(Role.KICK, plate_send_db=None),
+        mic(Role.SNARE, -6.0, 0.5, plate_send_db=3.0),
+        mic(Role.HIHAT, -9.0, -1.0),
+    )
+    dry = mixed(source, style(*mics))
+    fader, angle = 10 ** (-6 / 20), 1.5 * np.pi / 4
+    snare = 10 ** (3 / 20) * fader * (np.sin(angle) + np.cos(angle)) / 2 * source["snare"]
+    hihat = 10 ** (-9 / 20) / 2 * source["hihat"]
+    expected = dry + returned((snare + hihat).astype(np.float32))
+    wet = mixed(source, style(*mics, bus=(PLATE,)))
+    assert error_db(wet - dry, expected - dry) < -90.0
+    mirrored = mixed(source, replace(style(*mics, bus=(PLATE,)), plate_is_mirrored=True))
+    assert error_db((mirrored - dry)[::-1], expected - dry) < -90.0
+
+
+def test_style_without_sends_has_a_plate_that_hears_the_sum(tmp_path: Path) -> None:
+    path = style(mic(Role.KICK, -3.0), mic(Role.SNARE, pan=0.5), bus=BUS).save(
+        tmp_path / "style.json"
+    )
+    plain = json.loads(path.read_text())
+    for entry in plain["microphones"]:
+        assert entry.pop("plate_send_db") == 0.0
+    assert plain.pop("plate_is_mirrored") is False
+    path.write_text(json.dumps(plain))
+    source = {"kick": noise(), "snare": noise(seed=1)}
+    dry = mixed(source, replace(read_style(path), bus=Chain("bus")))
+    expected = Chain("bus", BUS).apply(dry, RATE_HZ)
+    assert error_db(mixed(source, read_style(path)), expected) < -90.0
+
+
+def test_sends_come_back_from_the_file_and_stand_in_the_settings(tmp_path: Path) -> None:
+    mics = (mic(Role.KICK, plate_send_db=None), mic(Role.SNARE, plate_send_db=-2.5))
+    wanted = replace(style(*mics, bus=(PLATE,)), plate_is_mirrored=True)
+    found = read_style(wanted.save(tmp_path / "style.json"))
+    assert [entry.plate_send_db for entry in found.microphones] == [None, -2.5]
+    assert found.plate_is_mirrored
+    settings = drummix.mix({"snare": Audio(noise(), RATE_HZ)}, style=found).settings["mixer"]
+    assert settings["microphones"][0]["plate_send_db"] == -2.5
+    assert settings["plate_is_mirrored"] is True
+
+
+def test_borrowed_microphones_send_as_those_they_are_mixed_as() -> None:
+    sides = (
+        mic(Role.OVERHEAD_LEFT, pan=-1.0, plate_send_db=None),
+        mic(Role.OVERHEAD_RIGHT, pan=1.0, plate_send_db=0.0),
+    )
+    by = style(mic(Role.TOM_MID, plate_send_db=-4.0), *sides, bus=(PLATE,))
+    low = mixed({"tom_low": noise()}, by)
+    np.testing.assert_array_equal(low, mixed({"tom_mid": noise()}, by))
+    plan = StyleMixer(by).plan(drummix.open_session({"overhead_mono": Audio(noise(), RATE_HZ)}))
+    [entry] = plan.settings["microphones"]
+    assert entry["plate_send_db"] == pytest.approx(20 * np.log10(0.5), abs=0.01)
 
 
 # --- levels

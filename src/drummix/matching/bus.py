@@ -2,36 +2,43 @@
 
 Settings are searched on one excerpt of the song and each effect is kept only where it lowers the
 residual on another. Then the filters are fitted again, to the mix as it was before the bus: without
-the plate's sound and with the compressor's gain taken back.
+the plate's sound and with the compressor's gain taken back; and the bus once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drummix.effects.chain import Chain, Effect
 from drummix.effects.dynamics import compress
-from drummix.effects.plate import plate
 from drummix.effects.reverse import MixFit
 from drummix.gain_staging import StagedStem
 from drummix.levels import gain_to_db
 from drummix.matching.example import Example, FloatArray
 from drummix.matching.learning import LearnedFilters, gather_halves, learn_filters
+from drummix.matching.plates import FoundPlate, find_plate, refine_plate
 from drummix.matching.repair import FilterMemory
-from drummix.mixers.style_bus import memory_s
+from drummix.mixers.style_bus import FedBus, memory_s
+
+DoubleArray = NDArray[np.float64]
 
 EXCERPT_S = 12.0
 LEAST_GAIN_DB = 0.1
 """An effect stays only if it lowers the residual on the other excerpt by more."""
 
-_PLATE_DECAYS = (0.2, 0.35, 0.5, 0.65)
-_PLATE_SIZES = (0.3, 1.0)
-_PREDELAYS_MS = (0.0, 10.0, 25.0)
-_PLATE_CUTS: Mapping[str, float] = {"low_cut_hz": 180.0, "high_cut_hz": 7000.0}
+UNHEARD_RESIDUAL = 1e-6
+"""Where the filters leave less than this share of a mix (-60 dB), no bus is looked for."""
+
+_LEAST_SEND_DB = -20.0
+"""What is sent to the plate this far below the loudest send is not sent."""
+_MOST_SENDERS = 12
+"""So many microphones have sends of their own, the loudest; all others share one."""
+
 _COMPRESSOR_GRID: Mapping[str, Sequence[float]] = {
     "threshold_db": (-3.0, -6.0, -9.0, -12.0, -15.0, -18.0, -24.0),
     "ratio": (1.5, 2.0, 3.0, 5.0, 10.0, 20.0),
@@ -56,11 +63,66 @@ class Excerpt:
         rate_hz: Sample rate in Hz.
         dry: What the filters make of the stems (2, samples).
         wanted: The mix beside it.
+        monos: Of each microphone alone, the mean of both channels (mics, samples).
     """
 
     rate_hz: int
     dry: FloatArray
     wanted: FloatArray
+    monos: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedBus:
+    """A bus, and what its plate hears.
+
+    Args:
+        chain: Effects in order; a plate, where there is one, is the first.
+        sends_db: What each microphone sends to the plate beside what the sum hears of it, in dB;
+            None for nothing. All at 0 is a plate that hears the sum.
+        plate: The plate as it was found, for another search to begin with.
+    """
+
+    chain: Chain
+    sends_db: tuple[float | None, ...]
+    plate: FoundPlate | None = None
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether left and right of the plate are exchanged."""
+        return self.plate is not None and self.plate.is_mirrored
+
+    @property
+    def sends(self) -> DoubleArray:
+        """Linear sends (mics,)."""
+        return np.array([0.0 if db is None else 10.0 ** (db / 20.0) for db in self.sends_db])
+
+    def effect(self, name: str) -> Effect | None:
+        """The effect of that name, if there is one."""
+        return next((effect for effect in self.chain.effects if effect.name == name), None)
+
+    def plate_return(self, sent: FloatArray, rate_hz: int) -> FloatArray | None:
+        """What its plate makes of what is sent to it (1, samples); None without a plate."""
+        if self.plate is None:
+            return None
+        return FedBus(self.chain, self.is_mirrored).plate_return(sent, rate_hz)
+
+    def apply(self, excerpt: Excerpt) -> FloatArray:
+        """What it makes of an excerpt (2, samples)."""
+        if self.plate is None:
+            return self.chain.apply(excerpt.dry, excerpt.rate_hz)
+        sent = (self.sends @ excerpt.monos).astype(np.float32)[np.newaxis]
+        three = np.concatenate([excerpt.dry, sent])
+        return FedBus(self.chain, self.is_mirrored).apply(three, excerpt.rate_hz)
+
+    def then(self, effect: Effect) -> LearnedBus:
+        """The same with another effect at its end."""
+        return replace(self, chain=Chain("bus", (*self.chain.effects, effect)))
+
+
+def no_bus(n_mics: int) -> LearnedBus:
+    """A bus that does nothing."""
+    return LearnedBus(Chain("bus"), (0.0,) * n_mics)
 
 
 def learn_bus(
@@ -68,7 +130,7 @@ def learn_bus(
     part: tuple[int, int],
     learned: LearnedFilters,
     staged: tuple[StagedStem, ...],
-) -> tuple[LearnedFilters, Chain]:
+) -> tuple[LearnedFilters, LearnedBus]:
     """Find the bus, and the filters that go with it.
 
     Args:
@@ -80,38 +142,50 @@ def learn_bus(
     Returns:
         Filters and bus; the ones given and an empty bus where none brings the mix nearer.
     """
+    plain = no_bus(len(staged))
+    if learned.held_out_residual < UNHEARD_RESIDUAL:
+        return learned, plain
     tried, judged = _excerpts(example, part, learned.fit)
     bus = search_bus(tried, judged)
-    if not bus.effects:
-        return learned, bus
-    plain_db = residual_db(judged, Chain("bus"))
+    if not bus.chain.effects:
+        return learned, plain
+    plain_db = residual_db(judged, plain)
     again = _fit_before(example, part, learned, staged, bus)
     tried, judged = _excerpts(example, part, again.fit)
-    second = search_bus(tried, judged)
-    if not second.effects:
-        return learned, Chain("bus")
-    if residual_db(judged, second) > plain_db - LEAST_GAIN_DB:
-        return learned, Chain("bus")
+    second = search_bus(tried, judged, near=bus)
+    if not second.chain.effects or residual_db(judged, second) > plain_db - LEAST_GAIN_DB:
+        return learned, plain
     return again, second
 
 
-def search_bus(tried: Excerpt, judged: Excerpt) -> Chain:
-    """The effects that lower the residual on both excerpts, settings as best on `tried`."""
-    effects: tuple[Effect, ...] = ()
-    reached_db = residual_db(judged, Chain("bus"))
-    for search in (_search_plate, _search_compressor, _search_balance):
-        found = search(tried, effects)
-        if found is None:
-            continue
-        with_it_db = residual_db(judged, Chain("bus", (*effects, found)))
+def search_bus(tried: Excerpt, judged: Excerpt, *, near: LearnedBus | None = None) -> LearnedBus:
+    """The effects that lower the residual on both excerpts, settings as best on `tried`.
+
+    Args:
+        tried: The excerpt that settings are fitted to.
+        judged: The one that decides which effects stay.
+        near: A bus that was found before, whose plate need only be refined.
+    """
+    bus = no_bus(tried.monos.shape[0])
+    reached_db = residual_db(judged, bus)
+    for found in _search_plate(tried, near):
+        # All microphones at one send come first: other sends must do better than that.
+        with_it_db = residual_db(judged, found)
         if with_it_db <= reached_db - LEAST_GAIN_DB:
-            effects, reached_db = (*effects, found), with_it_db
-    return Chain("bus", effects)
+            bus, reached_db = found, with_it_db
+    for search in (_search_compressor, _search_balance):
+        effect = search(tried, bus.apply(tried))
+        if effect is None:
+            continue
+        with_it_db = residual_db(judged, bus.then(effect))
+        if with_it_db <= reached_db - LEAST_GAIN_DB:
+            bus, reached_db = bus.then(effect), with_it_db
+    return bus
 
 
-def residual_db(excerpt: Excerpt, bus: Chain) -> float:
+def residual_db(excerpt: Excerpt, bus: LearnedBus) -> float:
     """Energy of what differs from the mix, beside that of the mix."""
-    return _distance_db(bus.apply(excerpt.dry, excerpt.rate_hz), excerpt.wanted)
+    return _distance_db(bus.apply(excerpt), excerpt.wanted)
 
 
 def _distance_db(made: FloatArray, wanted: FloatArray) -> float:
@@ -120,31 +194,48 @@ def _distance_db(made: FloatArray, wanted: FloatArray) -> float:
     return 10.0 * float(np.log10(power + 1e-12))
 
 
-def _search_plate(excerpt: Excerpt, before: tuple[Effect, ...]) -> Effect | None:
-    track = Chain("bus", before).apply(excerpt.dry, excerpt.rate_hz)
-    missing = (excerpt.wanted - track).astype(np.float64)
-    best: tuple[float, Effect] | None = None
-    for decay in _PLATE_DECAYS:
-        for size in _PLATE_SIZES:
-            for predelay_ms in _PREDELAYS_MS:
-                settings = {"decay": decay, "size": size, "predelay_ms": predelay_ms}
-                wet = plate(
-                    track, excerpt.rate_hz, excursion_samples=0.0, **settings, **_PLATE_CUTS
-                )
-                crossed = float(np.vdot(wet, missing))
-                energy = float(np.vdot(wet, wet))
-                if crossed <= 0.0 or energy <= 0.0:
-                    continue
-                explained = crossed**2 / energy
-                if best is None or explained > best[0]:
-                    wet_db = max(-119.0, float(gain_to_db(crossed / energy)))
-                    plain = {"wet_db": round(wet_db, 3), "excursion_samples": 0.0}
-                    best = (explained, Effect("plate", {**plain, **settings, **_PLATE_CUTS}))
-    return None if best is None else best[1]
+def _search_plate(excerpt: Excerpt, near: LearnedBus | None) -> list[LearnedBus]:
+    """The plate that is in an excerpt, heard by the sum, and by sends of the microphones' own."""
+    wanted = excerpt.wanted
+    if near is not None and (compressor := near.effect("compress")) is not None:
+        before = replace(near, chain=Chain("bus", near.chain.effects[: near.plate is not None]))
+        wanted = wanted / _gain_of(compressor, before.apply(excerpt), excerpt.rate_hz)
+    missing = wanted - excerpt.dry
+    groups = _senders(excerpt.monos)
+    monos = np.stack([excerpt.monos[groups == group].sum(axis=0) for group in np.unique(groups)])
+    if near is None:
+        found = find_plate(monos, missing, excerpt.rate_hz)
+    elif near.plate is None:
+        found = None
+    else:
+        start, is_mirrored = near.plate.settings, near.plate.is_mirrored
+        found = refine_plate(
+            monos, missing, excerpt.rate_hz, start=start, is_mirrored=is_mirrored, is_near=True
+        )
+    if found is None:
+        return []
+    options = (np.full(groups.size, found.even_send), found.sends[groups])
+    return [_bus_of(found, sends, excerpt.rate_hz) for sends in options if np.any(sends > 0.0)]
 
 
-def _search_compressor(excerpt: Excerpt, before: tuple[Effect, ...]) -> Effect | None:
-    track = Chain("bus", before).apply(excerpt.dry, excerpt.rate_hz)
+def _senders(monos: FloatArray) -> NDArray[np.int64]:
+    """Which of the sends each microphone has."""
+    energy = np.einsum("in,in->i", monos, monos, dtype=np.float64)
+    rank = np.argsort(np.argsort(-energy))
+    return np.minimum(rank, _MOST_SENDERS - 1)
+
+
+def _bus_of(found: FoundPlate, sends: DoubleArray, rate_hz: int) -> LearnedBus:
+    """A bus of that plate alone, its level that of the loudest send."""
+    loudest = float(np.max(sends))
+    beside_db = gain_to_db(np.maximum(sends / loudest, 1e-9))
+    sends_db = tuple(round(float(db), 2) if db > _LEAST_SEND_DB else None for db in beside_db)
+    wet_db = min(max(float(gain_to_db(loudest)), -119.0), 59.0)
+    settings = {"wet_db": round(wet_db, 3), **found.settings.to_plain(rate_hz)}
+    return LearnedBus(Chain("bus", (Effect("plate", settings),)), sends_db, found)
+
+
+def _search_compressor(excerpt: Excerpt, track: FloatArray) -> Effect | None:
     peak_db = float(gain_to_db(float(np.quantile(np.abs(track).max(axis=0), 0.9999))))
     cost, cache = _cost_of_compressor(excerpt, track, peak_db), {}
 
@@ -207,8 +298,7 @@ def _compressed(
     return made, float(np.clip(gain_to_db(crossed / energy), -60.0, 60.0))
 
 
-def _search_balance(excerpt: Excerpt, before: tuple[Effect, ...]) -> Effect | None:
-    track = Chain("bus", before).apply(excerpt.dry, excerpt.rate_hz)
+def _search_balance(excerpt: Excerpt, track: FloatArray) -> Effect | None:
     bands: list[dict[str, Any]] = []
     reached_db = _distance_db(track, excerpt.wanted)
     for kind, frequency_hz in _SHELVES:
@@ -235,17 +325,17 @@ def _excerpts(example: Example, part: tuple[int, int], fit: MixFit) -> tuple[Exc
     starts = (start + (middle - start - n_samples) // 2, middle + (stop - middle - n_samples) // 2)
     stops = tuple(first + n_samples for first in starts)
     memory = FilterMemory(fit)
-    found: tuple[list[FloatArray], list[FloatArray]] = ([], [])
-    wanted: tuple[list[FloatArray], list[FloatArray]] = ([], [])
+    found: tuple[list[tuple[FloatArray, ...]], ...] = ([], [])
     for first, stems, mix in example.pairs(start, stop, (*starts, *stops)):
-        dry = memory(stems)
-        for index in (0, 1):
-            if starts[index] <= first < stops[index]:
-                found[index].append(dry)
-                wanted[index].append(mix)
+        inside = [index for index in (0, 1) if starts[index] <= first < stops[index]]
+        if inside:
+            dry, monos = memory.with_monos(stems)
+            found[inside[0]].append((dry, mix, monos))
+        else:
+            memory(stems)
     tried, judged = (
-        Excerpt(rate_hz, np.concatenate(dry, axis=1), np.concatenate(mix, axis=1))
-        for dry, mix in zip(found, wanted, strict=True)
+        Excerpt(rate_hz, *(np.concatenate(rows, axis=1) for rows in zip(*blocks, strict=True)))
+        for blocks in found
     )
     return tried, judged
 
@@ -255,7 +345,7 @@ def _fit_before(
     part: tuple[int, int],
     learned: LearnedFilters,
     staged: tuple[StagedStem, ...],
-    bus: Chain,
+    bus: LearnedBus,
 ) -> LearnedFilters:
     """Filters for the mix as it was before the bus."""
     undo = _Undo(learned.fit, bus, example.session.rate_hz)
@@ -267,27 +357,33 @@ def _fit_before(
 class _Undo:
     """Takes a bus back from a mix, block by block, knowing about what went into it."""
 
-    def __init__(self, fit: MixFit, bus: Chain, rate_hz: int) -> None:
-        self._filters = FilterMemory(fit)
+    def __init__(self, fit: MixFit, bus: LearnedBus, rate_hz: int) -> None:
+        sent = np.einsum("i,cit->it", bus.sends / 2.0, fit.filters)
+        self._filters = FilterMemory(
+            replace(fit, filters=np.concatenate([fit.filters, sent[np.newaxis]]))
+        )
         self._rate_hz = rate_hz
-        self._plate = next((e for e in bus.effects if e.name == "plate"), None)
-        self._compressor = next((e for e in bus.effects if e.name == "compress"), None)
-        self._n_memory = int(memory_s(bus) * rate_hz) + 1
-        self._past = np.zeros((2, 0), np.float32)
+        self._bus = bus
+        self._compressor = bus.effect("compress")
+        self._n_memory = int(memory_s(bus.chain) * rate_hz) + 1
+        self._past = np.zeros((3, 0), np.float32)
 
     def __call__(self, first: int, stems: FloatArray, mix: FloatArray) -> FloatArray:
-        dry = self._filters(stems)
-        joined = np.concatenate([self._past, dry], axis=1)
+        made = self._filters(stems)
+        joined = np.concatenate([self._past, made], axis=1)
         self._past = joined[:, -self._n_memory :]
-        added = np.zeros_like(joined)
-        if self._plate is not None:
-            added = self._plate.apply(joined, self._rate_hz) - joined
+        added = self._bus.plate_return(joined[2:], self._rate_hz)
+        if added is None:
+            added = np.zeros_like(joined[:2])
         undone = mix
         if self._compressor is not None:
-            ones = np.ones((1, joined.shape[1]), np.float32)
-            settings = self._compressor.settings
-            gain = compress(ones, self._rate_hz, **settings, sidechain=joined + added)
-            undone = np.asarray(
-                mix / np.maximum(gain[:, -mix.shape[1] :], _LEAST_GAIN), dtype=np.float32
-            )
+            gain = _gain_of(self._compressor, joined[:2] + added, self._rate_hz)
+            undone = mix / gain[:, -mix.shape[1] :]
         return undone - added[:, -mix.shape[1] :]
+
+
+def _gain_of(compressor: Effect, track: FloatArray, rate_hz: int) -> FloatArray:
+    """The gain that a compressor gives a track (1, samples), make-up and all."""
+    ones = np.ones((1, track.shape[1]), np.float32)
+    gain = compress(ones, rate_hz, **compressor.settings, sidechain=track)
+    return np.maximum(gain, np.float32(_LEAST_GAIN))

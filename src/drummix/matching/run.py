@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from drummix.audio import Audio
-from drummix.effects.chain import Chain
 from drummix.errors import SettingError
 from drummix.gain_staging import StagedStem
-from drummix.matching.bus import learn_bus
+from drummix.matching.bus import LearnedBus, learn_bus, no_bus
 from drummix.matching.describing import describe_mics
 from drummix.matching.examining import Examined, examine
 from drummix.matching.example import Example, MixFacts
@@ -110,7 +109,7 @@ def match(
             repair = unclipped(learned.fit, facts.ceiling)
             learned = _learn_again(example, part, learned, staged, repair)
     tell("listening", 4, steps)
-    bus = Chain("bus")
+    bus = no_bus(len(staged))
     if with_bus:
         learned, bus = learn_bus(example, part, learned, staged)
         tell("listening", 5, steps)
@@ -146,6 +145,9 @@ def _notices(found: Examined) -> list[str]:
 
 def _learning_notices(style: Style) -> list[str]:
     notices = []
+    if style.has_plate and any(mic.plate_send_db != 0.0 for mic in style.microphones):
+        sending = [m.role.value for m in style.microphones if m.plate_send_db is not None]
+        notices.append(f"the plate hears {', '.join(sending)}")
     unknown = [mic.role.value for mic in style.microphones if not mic.is_learned]
     if unknown:
         listed = ", ".join(unknown)
@@ -161,7 +163,7 @@ def _style(
     part: tuple[int, int],
     learned: LearnedFilters,
     staged: tuple[StagedStem, ...],
-    bus: Chain,
+    bus: LearnedBus,
     facts: MixFacts,
 ) -> Style:
     session, rate_hz = example.session, example.session.rate_hz
@@ -170,8 +172,14 @@ def _style(
         name=session.name[:100],
         rate_hz=rate_hz,
         n_lead=learned.fit.n_lead,
-        microphones=describe_mics(session, learned, staged),
-        bus=bus,
+        microphones=tuple(
+            replace(mic, plate_send_db=send_db)
+            for mic, send_db in zip(
+                describe_mics(session, learned, staged), bus.sends_db, strict=True
+            )
+        ),
+        bus=bus.chain,
+        plate_is_mirrored=bus.is_mirrored,
         learned={
             "drummix": importlib.metadata.version("drummix"),
             "mix": Path(example.mix.name).name,

@@ -52,6 +52,9 @@ class StyleMic:
             struck, or no more than what others hear too), a session's microphone borrows from kin.
         staged_gain_db: Gain that gain staging would have given it; None where it was silent.
         facts: What was measured, for a person to read: tilt, share of the mix, confidence.
+        plate_send_db: What the bus's plate hears of it, beside what the sum does (the mean of both
+            channels, after fader, pan and filters); None for nothing. All at 0 is a plate that
+            hears the sum.
     """
 
     role: Role
@@ -63,6 +66,12 @@ class StyleMic:
     is_learned: bool
     staged_gain_db: float | None
     facts: Mapping[str, float]
+    plate_send_db: float | None = 0.0
+
+    @property
+    def plate_send(self) -> float:
+        """Linear gain of its send to the plate."""
+        return 0.0 if self.plate_send_db is None else float(db_to_gain(self.plate_send_db))
 
     def filters(self) -> DoubleArray:
         """Fader, pan and filters together (2, taps)."""
@@ -81,6 +90,7 @@ class Style:
         microphones: One entry for each microphone.
         bus: What happens to the stereo sum; may be empty.
         learned: What the learning found, plain data.
+        plate_is_mirrored: Whether left and right of the bus's plate are exchanged.
     """
 
     name: str
@@ -89,6 +99,12 @@ class Style:
     microphones: tuple[StyleMic, ...]
     bus: Chain
     learned: Mapping[str, Any]
+    plate_is_mirrored: bool = False
+
+    @property
+    def has_plate(self) -> bool:
+        """Whether the bus begins with a plate."""
+        return bool(self.bus.effects) and self.bus.effects[0].name == "plate"
 
     @property
     def n_taps(self) -> int:
@@ -97,15 +113,18 @@ class Style:
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {
+        mics = [_mic_to_plain(mic, has_plate=self.has_plate) for mic in self.microphones]
+        plain: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
             "rate_hz": self.rate_hz,
             "n_lead": self.n_lead,
-            "microphones": [_mic_to_plain(mic) for mic in self.microphones],
+            "microphones": mics,
             "bus": self.bus.to_plain()["effects"],
-            "learned": dict(self.learned),
         }
+        if self.has_plate:
+            plain["plate_is_mirrored"] = self.plate_is_mirrored
+        return {**plain, "learned": dict(self.learned)}
 
     @classmethod
     def from_plain(cls, plain: object, *, where: str = "the style") -> Style:
@@ -183,12 +202,14 @@ def taps_to_text(taps: DoubleArray) -> str:
     return " ".join(f"{tap:.{_DIGITS}g}" for tap in taps)
 
 
-def _mic_to_plain(mic: StyleMic) -> dict[str, Any]:
+def _mic_to_plain(mic: StyleMic, *, has_plate: bool) -> dict[str, Any]:
+    send_db = None if mic.plate_send_db is None else round(mic.plate_send_db, 3)
     return {
         "role": mic.role.value,
         "source": mic.source,
         "gain_db": round(mic.gain_db, 6),
         "pan": round(mic.pan, 8),
+        **({"plate_send_db": send_db} if has_plate else {}),
         "learned": mic.is_learned,
         "staged_gain_db": None if mic.staged_gain_db is None else round(mic.staged_gain_db, 3),
         "facts": {name: round(value, 4) for name, value in mic.facts.items()},
@@ -211,7 +232,7 @@ class _Reader:
         keys = ("format", "name", "rate_hz", "n_lead", "microphones", "bus", "learned")
         if isinstance(plain, Mapping) and plain.get("format") not in (None, FORMAT):
             raise self._wrong(f"format is {_shown(plain['format'])}; expected {FORMAT!r}")
-        entry = self._object(plain, keys, "it")
+        entry = self._object(plain, keys, "it", optional=("plate_is_mirrored",))
         rate_hz = self._whole(entry["rate_hz"], 1000, 768_000, "rate_hz")
         n_lead = self._whole(entry["n_lead"], 0, MAX_TAPS - 1, "n_lead")
         microphones = entry["microphones"]
@@ -227,22 +248,27 @@ class _Reader:
         if not isinstance(learned, Mapping):
             raise self._wrong("learned is no object")
         name = self._text(entry["name"], "name")
-        return Style(name, rate_hz, n_lead, mics, self._bus(entry["bus"], rate_hz), learned)
+        is_mirrored = self._truth(entry.get("plate_is_mirrored", False), "plate_is_mirrored")
+        bus = self._bus(entry["bus"], rate_hz)
+        style = Style(name, rate_hz, n_lead, mics, bus, learned, is_mirrored)
+        if not style.has_plate and (is_mirrored or any(mic.plate_send_db != 0.0 for mic in mics)):
+            raise self._wrong(
+                "plate_send_db or plate_is_mirrored is set, and the bus does not begin with a plate"
+            )
+        return style
 
     def _mic(self, plain: object, number: int) -> StyleMic:
         what = f"microphone {number}"
         keys = ("role", "source", "gain_db", "pan", "learned", "staged_gain_db", "facts")
-        entry = self._object(plain, (*keys, "left", "right"), what)
+        entry = self._object(plain, (*keys, "left", "right"), what, optional=("plate_send_db",))
         role = entry["role"]
         mixed = [known.value for known in Role if known not in LEFT_OUT_ROLES]
         if role not in mixed:
             raise self._wrong(f"{what}: role is {_shown(role)}; use one of {', '.join(mixed)}")
-        if not isinstance(entry["learned"], bool):
-            raise self._wrong(f"{what}: learned is {_shown(entry['learned'])}; use true or false")
         facts = entry["facts"]
         if not isinstance(facts, Mapping):
             raise self._wrong(f"{what}: facts is no object")
-        staged = entry["staged_gain_db"]
+        staged, send = entry["staged_gain_db"], entry.get("plate_send_db", 0.0)
         return StyleMic(
             role=Role(role),
             source=self._text(entry["source"], f"{what}: source"),
@@ -250,7 +276,7 @@ class _Reader:
             pan=self._number(entry["pan"], -1.0, 1.0, f"{what}: pan"),
             left=self._taps(entry["left"], f"{what}: left"),
             right=self._taps(entry["right"], f"{what}: right"),
-            is_learned=entry["learned"],
+            is_learned=self._truth(entry["learned"], f"{what}: learned"),
             staged_gain_db=None
             if staged is None
             else self._number(staged, -100.0, 100.0, f"{what}: staged_gain_db"),
@@ -260,6 +286,9 @@ class _Reader:
                 )
                 for name, value in facts.items()
             },
+            plate_send_db=None
+            if send is None
+            else self._number(send, -100.0, 60.0, f"{what}: plate_send_db"),
         )
 
     def _bus(self, plain: object, rate_hz: int) -> Chain:
@@ -292,14 +321,16 @@ class _Reader:
             raise self._wrong(f"{what} holds a tap beyond {_MAX_TAP:g}")
         return taps
 
-    def _object(self, plain: object, keys: tuple[str, ...], what: str) -> Mapping[str, Any]:
+    def _object(
+        self, plain: object, keys: tuple[str, ...], what: str, *, optional: tuple[str, ...] = ()
+    ) -> Mapping[str, Any]:
         if not isinstance(plain, Mapping):
             raise self._wrong(f"{what} is no object")
         for key in keys:
             if key not in plain:
                 raise self._wrong(f'{what} has no "{key}"')
         for key in plain:
-            if key not in keys:
+            if key not in (*keys, *optional):
                 raise self._wrong(f"{what} has an unknown key {_shown(key)}")
         return plain
 
@@ -309,6 +340,11 @@ class _Reader:
         if not is_number or not low <= plain <= high:  # type: ignore[operator]
             raise self._wrong(f"{what} is {_shown(plain)}; use a number from {low:g} to {high:g}")
         return float(plain)  # type: ignore[arg-type]
+
+    def _truth(self, plain: object, what: str) -> bool:
+        if not isinstance(plain, bool):
+            raise self._wrong(f"{what} is {_shown(plain)}; use true or false")
+        return plain
 
     def _whole(self, plain: object, low: int, high: int, what: str) -> int:
         value = self._number(plain, low, high, what)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,49 @@ _AHEAD_S = 0.05
 """A plate runs at a rate of its own, and its resampler must not see a piece end."""
 
 
+class Bus(Protocol):
+    """Effects in order, and what they make of samples (channels, samples)."""
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """Effects in order, first one first."""
+
+    def apply(self, samples: FloatArray, rate_hz: int) -> FloatArray:
+        """Run samples through all of it, into two channels."""
+
+
+@dataclass(frozen=True)
+class FedBus:
+    """A bus whose first effect, a plate, hears what is sent to it instead of the sum.
+
+    It takes three channels: left, right, and what is sent to the plate.
+
+    Args:
+        chain: Effects in order, a plate first.
+        is_mirrored: Whether left and right of the plate's return are exchanged.
+    """
+
+    chain: Chain
+    is_mirrored: bool
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """Effects in order, the plate first."""
+        return self.chain.effects
+
+    def plate_return(self, sent: FloatArray, rate_hz: int) -> FloatArray:
+        """What the plate adds to the sum (2, samples), of what is sent to it (1, samples)."""
+        wet = self.chain.effects[0].apply(sent, rate_hz) - sent
+        return wet[::-1] if self.is_mirrored else wet
+
+    def apply(self, samples: FloatArray, rate_hz: int) -> FloatArray:
+        """Left, right and the plate's send (3, samples) to stereo (2, samples)."""
+        summed = samples[:2] + self.plate_return(samples[2:], rate_hz)
+        return Chain(self.chain.name, self.chain.effects[1:]).apply(summed, rate_hz)
+
+
 def chain_blocks(
-    blocks: Iterable[FloatArray], chain: Chain, rate_hz: int, *, piece_s: float = _PIECE_S
+    blocks: Iterable[FloatArray], chain: Bus, rate_hz: int, *, piece_s: float = _PIECE_S
 ) -> Iterator[FloatArray]:
     """Run a chain over a stream, in memory that does not grow with its length.
 
@@ -64,7 +107,7 @@ def chain_blocks(
         yield chain.apply(np.concatenate(waiting, axis=1), rate_hz)[:, n_past:]
 
 
-def memory_s(chain: Chain) -> float:
+def memory_s(chain: Bus) -> float:
     """How long a chain's past matters, in seconds."""
     return sum(_memory_s(effect) for effect in chain.effects)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from drummix.levels import gain_to_db
 from drummix.mixers.style import Style, StyleMic
 from drummix.roles import Role
 from drummix.session import Stem
@@ -158,8 +159,11 @@ def _flat(role: Role, drums: Sequence[StyleMic], n_lead: int) -> tuple[StyleMic 
     taps = np.zeros(drums[0].left.size)
     taps[n_lead] = 1.0
     gain_db = float(np.mean([drum.gain_db for drum in drums]))
+    send_db = _mean_send_db(*drums)
     flat = replace(drums[0], role=role, gain_db=gain_db, pan=0.0, left=taps, right=taps)
-    return flat, "flat, in the centre, at the fader of kick and snare"
+    return replace(
+        flat, plate_send_db=send_db
+    ), "flat, in the centre, at the fader of kick and snare"
 
 
 def _mirrored(mic: StyleMic) -> StyleMic:
@@ -170,4 +174,10 @@ def _mean(left: StyleMic, right: StyleMic) -> StyleMic:
     """One microphone for two: half of what both would be given of the same sound."""
     both = 0.5 * (left.filters() + right.filters())
     root_two = float(np.sqrt(2.0))
-    return replace(left, gain_db=0.0, pan=0.0, left=both[0] * root_two, right=both[1] * root_two)
+    taps = {"left": both[0] * root_two, "right": both[1] * root_two}
+    return replace(left, gain_db=0.0, pan=0.0, **taps, plate_send_db=_mean_send_db(left, right))
+
+
+def _mean_send_db(*mics: StyleMic) -> float | None:
+    send = sum(mic.plate_send for mic in mics) / len(mics)
+    return float(gain_to_db(send)) if send > 0.0 else None

@@ -15,7 +15,7 @@ from drummix.levels import db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, MixPlan, Progress, stage_session
 from drummix.mixers.rate import exactly, resample_blocks
 from drummix.mixers.style import Style
-from drummix.mixers.style_bus import chain_blocks
+from drummix.mixers.style_bus import Bus, FedBus, chain_blocks
 from drummix.mixers.style_casting import CastMic, cast_notices, cast_stems
 from drummix.session import Session
 
@@ -68,7 +68,7 @@ class StyleMixer:
                 "to mix; learn a style from a session with these microphones"
             )
         changes_db, level_notices = self._level_changes(cast, staged)
-        filters = _filters(cast, changes_db, style.n_taps)
+        filters = _filters(cast, changes_db, style)
         notices = [*cast_notices(cast, style), *level_notices]
         if session.rate_hz != style.rate_hz:
             notices.append(
@@ -129,10 +129,12 @@ class StyleMixer:
                     "level_change_db": change_db,
                     "gain_db": None if entry.mic is None else round(entry.mic.gain_db, 3),
                     "pan": None if entry.mic is None else round(entry.mic.pan, 4),
+                    **_send_setting(entry, style),
                 }
                 for entry, change_db in zip(cast, changes_db, strict=True)
             ],
             "bus": style.bus.to_plain()["effects"],
+            **({"plate_is_mirrored": style.plate_is_mirrored} if style.has_plate else {}),
         }
 
     def _blocks(self, session: Session, filters: np.ndarray) -> Iterator[FloatArray]:
@@ -145,19 +147,29 @@ class StyleMixer:
             to_hz=style.rate_hz,
         )
         summed = filter_blocks(stems, filters, style.n_lead)
-        mix = exactly(n_frames, chain_blocks(summed, style.bus, style.rate_hz))
+        bus: Bus = FedBus(style.bus, style.plate_is_mirrored) if style.has_plate else style.bus
+        mix = exactly(n_frames, chain_blocks(summed, bus, style.rate_hz))
         back = resample_blocks(
             mix, n_samples=n_frames, from_hz=style.rate_hz, to_hz=session.rate_hz
         )
         return exactly(session.n_samples, back)
 
 
-def _filters(cast: Sequence[CastMic], changes_db: Sequence[float], n_taps: int) -> np.ndarray:
-    filters = np.zeros((2, len(cast), n_taps))
+def _filters(cast: Sequence[CastMic], changes_db: Sequence[float], style: Style) -> np.ndarray:
+    """Filters to left, right and, where there is one, to the plate (channels, stems, taps)."""
+    filters = np.zeros((2 + style.has_plate, len(cast), style.n_taps))
     for index, (entry, change_db) in enumerate(zip(cast, changes_db, strict=True)):
         if entry.mic is not None:
-            filters[:, index] = db_to_gain(change_db) * entry.mic.filters()
+            filters[:2, index] = db_to_gain(change_db) * entry.mic.filters()
+            filters[2:, index] = entry.mic.plate_send * filters[:2, index].mean(axis=0)
     return filters
+
+
+def _send_setting(entry: CastMic, style: Style) -> dict[str, float | None]:
+    if not style.has_plate:
+        return {}
+    send_db = None if entry.mic is None else entry.mic.plate_send_db
+    return {"plate_send_db": None if send_db is None else round(send_db, 3)}
 
 
 def _change_db(entry: CastMic, staged: StagedStem) -> float | None:
