@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from drummix.effects.compressor import CompressorGain
 from drummix.effects.dynamics import (
     compress,
     compressor_gain_db,
@@ -133,6 +134,34 @@ class TestCompress:
             gain_to_db(np.abs(track)), threshold_db=-30.0, ratio=4.0, knee_db=6.0
         )
         np.testing.assert_allclose(processed, track * db_to_gain(static_db), rtol=1e-6, atol=1e-9)
+
+    @pytest.mark.parametrize("knee_db", [0.0, 6.0, 30.0])
+    @pytest.mark.parametrize(("attack_ms", "release_ms"), [(5.0, 60.0), (80.0, 2.0)])
+    def test_is_the_static_curve_smoothed_and_back_to_linear(self, knee_db, attack_ms, release_ms):
+        # From far below full scale to far above; written out as in the paper, sample by sample.
+        level_db = np.random.default_rng(5).uniform(-140, 40, 3000)
+        track = db_to_gain(level_db).astype(np.float32)[np.newaxis]
+        static_db = compressor_gain_db(
+            gain_to_db(track[0]), threshold_db=-30, ratio=4, knee_db=knee_db
+        )
+        attack, release = (math.exp(-1000 / (ms * 44_100)) for ms in (attack_ms, release_ms))
+        gain_db, state_db = np.zeros_like(static_db), 0.0
+        for n, target_db in enumerate(static_db):
+            coefficient = attack if target_db < state_db else release
+            gain_db[n] = state_db = target_db + coefficient * (state_db - target_db)
+        times = {"attack_ms": attack_ms, "release_ms": release_ms, "knee_db": knee_db}
+        processed = compress(track, 44_100, **{**COMPRESSOR, **times, "makeup_db": 5.0})
+        # Two roundings to float32, each of 6e-8, and 1e-8 for either series.
+        np.testing.assert_allclose(processed[0] / track[0], db_to_gain(gain_db + 5.0), rtol=2e-7)
+
+    @pytest.mark.parametrize("size", [1, 500, 513, 9999])
+    def test_gain_in_blocks_of_any_size_is_the_gain_of_the_whole(self, size):
+        settings = {key: value for key, value in COMPRESSOR.items() if key != "link"}
+        track = hits(2)[:, :5000] if size == 1 else hits(2)
+        compressor = CompressorGain(44_100, **settings)
+        blocks = [track[:, start : start + size] for start in range(0, track.shape[1], size)]
+        in_blocks = np.concatenate([block * compressor.add(block) for block in blocks], axis=1)
+        np.testing.assert_array_equal(in_blocks, compress(track, 44_100, **COMPRESSOR))
 
     def test_ratio_one_is_identity(self):
         np.testing.assert_array_equal(

@@ -2,8 +2,17 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import sosfilt
 
-from drummix.effects.eq import BAND_KINDS, Band, butterworth, equalise, response_db, sos
+from drummix.effects.eq import (
+    BAND_KINDS,
+    Band,
+    Equaliser,
+    butterworth,
+    equalise,
+    response_db,
+    sos,
+)
 from drummix.errors import SettingError
 from drummix.levels import gain_to_db
 
@@ -174,3 +183,26 @@ def test_impossible_rate_raises(rate_hz):
 def test_samples_of_another_shape_raise(shape):
     with pytest.raises(SettingError, match="shape"):
         equalise(np.zeros(shape), 44_100, [])
+
+
+def _bands_and_noise(n_bands, n_channels):
+    bands = [Band("peak", 100.0 * 2**n, gain_db=6.0, q=1.0 + n) for n in range(n_bands)]
+    rng = np.random.default_rng(7)
+    return bands, rng.uniform(-1, 1, (n_channels, 3000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("n_bands", [1, 2, 3, 5])
+@pytest.mark.parametrize("n_channels", [1, 2, 3])
+def test_is_scipys_cascade_of_biquads_to_the_bit(n_bands, n_channels):
+    bands, track = _bands_and_noise(n_bands, n_channels)
+    expected = sosfilt(sos(bands, 44_100), track.astype(np.float64), axis=1)
+    np.testing.assert_array_equal(equalise(track, 44_100, bands), expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("size", [1, 511, 1000])
+@pytest.mark.parametrize("n_bands", [0, 1, 3])
+def test_blocks_of_any_size_are_filtered_as_the_whole(size, n_bands):
+    bands, track = _bands_and_noise(n_bands, 2)
+    equaliser = Equaliser(44_100, bands, n_channels=2)
+    blocks = [equaliser.add(track[:, start : start + size]) for start in range(0, 3000, size)]
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), equalise(track, 44_100, bands))

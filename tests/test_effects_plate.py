@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from drummix.effects.plate import PLATE_RATE_HZ, decay_for_t60, plate, plate_send
+from drummix.effects.plate import PLATE_RATE_HZ, PlateStream, decay_for_t60, plate, plate_send
 from drummix.errors import SettingError
 from drummix.levels import db_to_gain, gain_to_db
 
@@ -266,3 +266,28 @@ def test_three_channels_raise():
 def test_reverberation_time_out_of_range_raises(t60):
     with pytest.raises(SettingError, match="t60_s"):
         decay_for_t60(t60)
+
+
+@pytest.mark.parametrize("size", [100, 4096, 30_000])
+@pytest.mark.parametrize("rate_hz", [PLATE_RATE_HZ, 44_100])
+@pytest.mark.parametrize("excursion_samples", [0.0, 8.0])
+def test_blocks_of_any_size_join_to_the_plate_of_the_whole(size, rate_hz, excursion_samples):
+    track = noise(2, 20_000)
+    settings = {
+        "predelay_ms": 25.0,
+        "high_cut_hz": 5000.0,
+        "excursion_samples": excursion_samples,
+    }
+    stream = PlateStream(rate_hz, **settings)
+    heard = [stream.add(track[:, start : start + size]) for start in range(0, 20_000, size)]
+    joined = np.concatenate([*heard, stream.finish()], axis=1)
+    np.testing.assert_array_equal(joined, plate(track, rate_hz, **settings))
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 441, 442, 2000])
+def test_stream_gives_back_as_many_samples_as_it_heard(n_samples):
+    stream = PlateStream(44_100, predelay_ms=10.0)
+    heard = stream.add(noise(1, n_samples))
+    assert heard.shape[1] + stream.finish().shape[1] == n_samples
+    # Nothing before the predelay and the shortest tap of the tank.
+    assert not heard[:, : 441 + 100].any()

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from drummix.audio import Audio
+from drummix.effects.dynamics import compress
+from drummix.effects.plate import plate
 from drummix.effects.tempo import tail_s, tempo_bpm
 from drummix.errors import WeightsError
 from drummix.evaluation.systems import model_of, weights_by_system
 from drummix.levels import db_to_gain, rms_dbfs
+from drummix.mixers.forest.envelope import Envelope, add_power
 from drummix.mixers.forest.features import FEATURES, Measuring
 from drummix.mixers.forest.mixer import ForestMixer
 from drummix.mixers.forest.trees import OUTPUTS, SHIPPED, Forest, read_forest, write_forest
@@ -85,6 +88,32 @@ def test_features_do_not_depend_on_the_block_size(block):
     np.testing.assert_allclose(
         measured(stems, roles, block).rows(), measured(stems, roles, 10**6).rows(), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("block", [100, 441, 5000, 10**6])
+@pytest.mark.parametrize("n_samples", [0, 100, 882, 20_000])
+def test_envelope_is_the_peak_of_each_10_ms_and_the_energy(n_samples, block):
+    samples = np.random.default_rng(4).uniform(-1, 1, (3, n_samples)).astype(np.float32)
+    envelope = Envelope(3, RATE_HZ)
+    for start in range(0, n_samples, block):
+        envelope.add(samples[:, start : start + block])
+    n_whole = n_samples // 441
+    pieces = np.abs(samples[:, : 441 * n_whole]).reshape(3, n_whole, 441)
+    np.testing.assert_array_equal(envelope.peaks(), pieces.max(axis=2, initial=0.0))
+    rest = np.abs(samples[:, 441 * n_whole :])
+    expected = rest.max(axis=1, keepdims=True) if rest.size else np.zeros((3, 0))
+    np.testing.assert_array_equal(envelope.open_peaks(), expected)
+    np.testing.assert_allclose(
+        envelope.energy(), np.square(samples, dtype=np.float64).sum(axis=1), rtol=1e-12
+    )
+
+
+def test_power_of_spectra_is_added_line_by_line():
+    rng = np.random.default_rng(6)
+    lines = rng.uniform(-1, 1, (7, 5)) + 1j * rng.uniform(-1, 1, (7, 5))
+    power = np.ones(5)
+    add_power(lines.astype(np.complex64), power)
+    np.testing.assert_allclose(power, 1 + (np.abs(lines) ** 2).sum(axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("pitch_hz", [100.0, 1000.0, 4000.0])
@@ -212,6 +241,23 @@ def test_wet_mix_of_any_blocks_is_the_same(profile):
     assert wet[0].shape == mix.shape
 
 
+@pytest.mark.parametrize("profile", ["sane", "as-heard"])
+def test_wet_mix_is_both_effects_on_the_whole(profile):
+    mix = np.random.default_rng(2).uniform(-0.3, 0.3, (2, 25 * RATE_HZ)).astype(np.float32)
+    effects = decide_wet(HeardMix(-8.0, -26.0, 120.0, 0.1), profile)
+    blocks = (mix[:, start : start + 100_000] for start in range(0, mix.shape[1], 100_000))
+    wet = np.concatenate(list(apply_wet(blocks, RATE_HZ, effects)), axis=1)
+    names = ("threshold_db", "ratio", "attack_ms", "release_ms", "knee_db", "makeup_db")
+    direct = compress(mix, RATE_HZ, **{name: getattr(effects, name) for name in names})
+    names = ("decay", "damping", "predelay_ms", "high_cut_hz")
+    settings = {name: getattr(effects, name) for name in names}
+    returned = plate(direct, RATE_HZ, excursion_samples=0.0, **settings)
+    # At no place either: until it was one stream, a wet mix clicked every 20 s.
+    np.testing.assert_allclose(
+        wet, effects.direct_gain * direct + effects.plate_gain * returned, atol=1e-6
+    )
+
+
 def test_profiles_differ_and_follow_their_rules():
     heard = HeardMix(peak_db=-6.0, rms_db=-27.0, bpm=120.0, tail_s=0.15)
     sane, paper, as_heard = (decide_wet(heard, p) for p in ("sane", "paper", "as-heard"))
@@ -245,7 +291,8 @@ def test_wet_mix_has_a_tail_where_the_dry_one_is_silent():
 def test_silence_stays_silence_in_a_wet_mix():
     silent = np.zeros((2, 50_000), np.float32)
     effects = decide_wet(measure_mix(iter([silent]), RATE_HZ), "paper")
-    [wet] = apply_wet(iter([silent]), RATE_HZ, effects)
+    wet = np.concatenate(list(apply_wet(iter([silent]), RATE_HZ, effects)), axis=1)
+    assert wet.shape == silent.shape
     assert not wet.any()
 
 

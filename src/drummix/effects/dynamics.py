@@ -19,8 +19,9 @@ from drummix.effects.checks import (
     checked_samples,
     one_pole_coefficient,
 )
+from drummix.effects.compressor import CompressorGain
 from drummix.errors import SettingError
-from drummix.levels import db_to_gain, gain_to_db
+from drummix.levels import db_to_gain
 
 DoubleArray = NDArray[np.float64]
 
@@ -97,17 +98,20 @@ def compress(
         Giannoulis et al. 2012, eq. 17 (smooth branching), on the gain as in their fig. 7c.
     """
     track = checked_samples(samples)
-    rate_hz = checked_rate(rate_hz)
-    attack = one_pole_coefficient(checked_range("attack_ms", attack_ms, 0.0), rate_hz)
-    release = one_pole_coefficient(checked_range("release_ms", release_ms, 0.0), rate_hz)
-    checked_range("makeup_db", makeup_db, -60.0, 60.0)
-    level_db = gain_to_db(_detected(track, sidechain, link=link))
-    static_db = compressor_gain_db(
-        level_db, threshold_db=threshold_db, ratio=ratio, knee_db=knee_db
-    )
-    gain_db = _branching_smoother(static_db, attack, release)
-    gain = np.asarray(db_to_gain(gain_db + makeup_db), dtype=np.float32)
-    return track * gain
+    detector = _detector(track, sidechain, link=link)
+    gains = [
+        CompressorGain(
+            rate_hz,
+            threshold_db=threshold_db,
+            ratio=ratio,
+            attack_ms=attack_ms,
+            release_ms=release_ms,
+            knee_db=knee_db,
+            makeup_db=makeup_db,
+        ).add(heard)
+        for heard in ([detector] if link else detector[:, np.newaxis])
+    ]
+    return track * np.stack(gains)
 
 
 def parallel_compress(
@@ -196,7 +200,8 @@ def gate(
     track = checked_samples(samples)
     hold = _time_in_samples("hold_ms", hold_ms, rate_hz)
     threshold = float(db_to_gain(checked_range("threshold_db", threshold_db, -120.0, 60.0)))
-    loud = np.flatnonzero(_detected(track, sidechain, link=True)[0] >= threshold)
+    detector = _detector(track, sidechain, link=True)
+    loud = np.flatnonzero(np.abs(detector).max(axis=0) >= threshold)
     is_open = _open_after(loud, before=0, after=hold, n_samples=track.shape[1])
     return _gated(track, is_open, rate_hz, (range_db, attack_ms, release_ms))
 
@@ -297,8 +302,8 @@ def _time_in_samples(name: str, time_ms: float, rate_hz: int) -> int:
     return round(checked_range(name, time_ms, 0.0, 60_000.0) * checked_rate(rate_hz) / 1000.0)
 
 
-def _detected(track: FloatArray, sidechain: ArrayLike | None, *, link: bool) -> FloatArray:
-    """Rectified detector signal: one row if linked, else one row a channel."""
+def _detector(track: FloatArray, sidechain: ArrayLike | None, *, link: bool) -> FloatArray:
+    """What sets the gain, (channels, samples)."""
     detector = track
     if sidechain is not None:
         detector = checked_samples(sidechain, name="sidechain")
@@ -312,8 +317,7 @@ def _detected(track: FloatArray, sidechain: ArrayLike | None, *, link: bool) -> 
                 f"sidechain has {detector.shape[0]} channels but the track has {track.shape[0]}; "
                 "give one channel, as many channels, or link=True"
             )
-    rectified = np.abs(detector)
-    return rectified.max(axis=0, keepdims=True) if link else rectified
+    return detector
 
 
 def _open_after(
@@ -340,19 +344,6 @@ def _gated(
     attack = one_pole_coefficient(checked_range("attack_ms", attack_ms, 0.0), rate_hz)
     release = one_pole_coefficient(checked_range("release_ms", release_ms, 0.0), rate_hz)
     return track * _gate_gain(is_open, floor, attack, release)
-
-
-@njit(cache=True, nogil=True, fastmath=False)
-def _branching_smoother(static_db, attack, release):  # type: ignore[no-untyped-def]
-    smoothed_db = np.empty_like(static_db)
-    for channel in range(static_db.shape[0]):
-        state_db = 0.0
-        for n in range(static_db.shape[1]):
-            target_db = static_db[channel, n]
-            coefficient = attack if target_db < state_db else release
-            state_db = target_db + coefficient * (state_db - target_db)
-            smoothed_db[channel, n] = state_db
-    return smoothed_db
 
 
 @njit(cache=True, nogil=True, fastmath=False)

@@ -67,8 +67,14 @@ class ForestMixer:
 def _measure(session: Session, routing: Routing, progress: Progress | None) -> Measured:
     measuring = Measuring(PAPER_ROLES, session.rate_hz)
     for block in measured_blocks(session, progress):
-        measuring.add(weighted_sums(routing.matrix, block))
+        measuring.add(_inputs(routing.matrix, block))
     return measuring.result()
+
+
+def _inputs(matrix: FloatArray, block: FloatArray) -> FloatArray:
+    """The stems summed into inputs; where every input is one stem as it is, there is no sum."""
+    is_one_stem = (matrix == 1.0).sum(axis=1) * (matrix != 0.0).sum(axis=1) == 1
+    return block[matrix.argmax(axis=1)] if is_one_stem.all() else weighted_sums(matrix, block)
 
 
 def _gain_settings(measured: Measured, gains_db: np.ndarray) -> list[Mapping[str, Any]]:

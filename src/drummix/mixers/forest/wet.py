@@ -10,25 +10,21 @@ use: Giannoulis, Massberg and Reiss, "Parameter automation in a dynamic range co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from drummix.audio import whole_pieces
-from drummix.effects.dynamics import compress, compressor_gain_db
-from drummix.effects.plate import decay_for_t60, plate
+from drummix.effects.compressor import CompressorGain
+from drummix.effects.dynamics import compressor_gain_db
+from drummix.effects.plate import PlateStream, decay_for_t60
 from drummix.effects.tempo import tail_s, tempo_bpm
 from drummix.levels import db_to_gain, gain_to_db
 from drummix.mixers.base import FloatArray
+from drummix.mixers.forest.envelope import Envelope
 
 WetProfile = Literal["sane", "paper", "as-heard"]
-_BLOCK_S = 0.01
-_CHUNK_S, _PREROLL_S = 20.0, 8.0
-"""Effects run over chunks at fixed places, each with this much before it to settle in: the longest
-release and reverberation time are a second and five, so what is forgotten is below -60 dB."""
-
 _HIGH_CUT_HZ = 5000.0
 _DAMPING_LIMIT = 0.5
 _PLATE_RMS_GAIN = 1.6
@@ -81,22 +77,16 @@ class WetEffects:
 
 def measure_mix(blocks: Iterator[FloatArray], rate_hz: int) -> HeardMix:
     """Measure a dry mix (2, samples) as it goes by."""
-    n_block = max(1, round(_BLOCK_S * rate_hz))
-    rest = np.zeros((2, 0), np.float32)
-    peaks, energy, n_samples = [], 0.0, 0
+    envelope = Envelope(2, rate_hz)
     for block in blocks:
-        energy += float(np.square(block, dtype=np.float64).sum())
-        n_samples += block.size
-        pieces, rest = whole_pieces(rest, block, n_block)
-        peaks.append(np.abs(pieces).max(axis=(0, 2)))
-    if rest.size:
-        peaks.append(np.abs(rest).max(keepdims=True)[0])
-    envelope = np.concatenate(peaks).astype(np.float64) if peaks else np.zeros(0)
+        envelope.add(block)
+    peaks = np.concatenate([envelope.peaks(), envelope.open_peaks()], axis=1).max(axis=0)
+    mean_square = float(envelope.energy().sum()) / max(1, 2 * envelope.n_samples)
     return HeardMix(
-        peak_db=gain_to_db(float(envelope.max(initial=0.0))),
-        rms_db=gain_to_db(math.sqrt(energy / max(1, n_samples))),
-        bpm=tempo_bpm(envelope, rate_hz / n_block),
-        tail_s=tail_s(envelope, rate_hz / n_block),
+        peak_db=gain_to_db(float(peaks.max(initial=0.0))),
+        rms_db=gain_to_db(math.sqrt(mean_square)),
+        bpm=tempo_bpm(peaks, envelope.pieces_per_s),
+        tail_s=tail_s(peaks, envelope.pieces_per_s),
     )
 
 
@@ -140,63 +130,38 @@ def decide_wet(heard: HeardMix, profile: WetProfile) -> WetEffects:
 def apply_wet(
     blocks: Iterator[FloatArray], rate_hz: int, effects: WetEffects
 ) -> Iterator[FloatArray]:
-    """Compress a stream and add the plate, in memory that does not grow."""
+    """Compress a stream and add the plate, in memory that does not grow.
 
-    def both(samples: FloatArray) -> FloatArray:
-        compressed = compress(
-            samples,
-            rate_hz,
-            threshold_db=effects.threshold_db,
-            ratio=effects.ratio,
-            attack_ms=effects.attack_ms,
-            release_ms=effects.release_ms,
-            knee_db=effects.knee_db,
-            makeup_db=effects.makeup_db,
-        )
-        reverberation = plate(
-            compressed,
-            rate_hz,
-            decay=effects.decay,
-            damping=effects.damping,
-            predelay_ms=effects.predelay_ms,
-            high_cut_hz=min(effects.high_cut_hz, 0.45 * rate_hz),
-            excursion_samples=0.0,
-        )
-        return (
-            np.float32(effects.direct_gain) * compressed
-            + np.float32(effects.plate_gain) * reverberation
-        )
-
-    return _in_chunks(blocks, both, round(_CHUNK_S * rate_hz), round(_PREROLL_S * rate_hz))
-
-
-def _in_chunks(
-    blocks: Iterator[FloatArray],
-    effect: Callable[[FloatArray], FloatArray],
-    n_chunk: int,
-    n_preroll: int,
-) -> Iterator[FloatArray]:
-    """Run a causal effect over chunks at fixed places, whatever the size of the blocks."""
-    before = np.zeros((2, 0), np.float32)
-    waiting: list[FloatArray] = []
-    n_waiting = 0
-
-    def run(chunk: FloatArray) -> FloatArray:
-        nonlocal before
-        joined = np.concatenate([before, chunk], axis=1)
-        done = effect(joined)[:, before.shape[1] :]
-        before = joined[:, -n_preroll:]
-        return done
-
+    The mix does not depend on the size of the blocks. Those that come out are as many as went in,
+    and one more: what is heard of the plate lags some 20 ms behind.
+    """
+    compressor = CompressorGain(
+        rate_hz,
+        threshold_db=effects.threshold_db,
+        ratio=effects.ratio,
+        attack_ms=effects.attack_ms,
+        release_ms=effects.release_ms,
+        knee_db=effects.knee_db,
+        makeup_db=effects.makeup_db,
+    )
+    reverb = PlateStream(
+        rate_hz,
+        decay=effects.decay,
+        damping=effects.damping,
+        predelay_ms=effects.predelay_ms,
+        high_cut_hz=min(effects.high_cut_hz, 0.45 * rate_hz),
+        excursion_samples=0.0,
+    )
+    direct_gain, plate_gain = np.float32(effects.direct_gain), np.float32(effects.plate_gain)
+    waiting = np.zeros((2, 0), np.float32)
     for block in blocks:
-        waiting.append(block)
-        n_waiting += block.shape[1]
-        while n_waiting >= n_chunk:
-            joined = np.concatenate(waiting, axis=1)
-            yield run(joined[:, :n_chunk])
-            waiting, n_waiting = [joined[:, n_chunk:]], n_waiting - n_chunk
-    if n_waiting:
-        yield run(np.concatenate(waiting, axis=1))
+        direct = block * compressor.add(block)
+        returned = reverb.add(direct)
+        n_ready = returned.shape[1]
+        waiting = np.concatenate([waiting, direct], axis=1)
+        yield direct_gain * waiting[:, :n_ready] + plate_gain * returned
+        waiting = waiting[:, n_ready:]
+    yield direct_gain * waiting + plate_gain * reverb.finish()
 
 
 def _paper_compressor(heard: HeardMix, crest_db: float, beat_s: float) -> dict[str, float]:
