@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 NEEDED = ("torch", "lightning", "numpy", "scipy", "soundfile")
-STAND_INS = ("mido", "pyloudnorm", "numba", "soxr", "safetensors")
+STAND_INS = ("mido", "numba", "soxr", "safetensors")
 SAFETY_S = 20.0
 """Time at the end for the export and the handover."""
 

@@ -27,7 +27,7 @@ from drummix.errors import CorpusError, DrummixError, SettingError
 
 ROOT = "drummix-training"
 MAX_MB = 55.0
-PURE_PACKAGES = ("mido", "pyloudnorm")
+PURE_PACKAGES = ("mido",)
 """Packages of Python alone that the bare machine may lack; compiled ones have stand-ins."""
 
 _REPOSITORY = Path(__file__).resolve().parents[1]

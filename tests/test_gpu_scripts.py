@@ -142,12 +142,12 @@ def test_packing_twice_gives_the_same_bytes(tmp_path, monkeypatch):
 def test_the_archive_trains_with_nothing_but_what_the_machine_has(tmp_path):
     pytest.importorskip("lightning", reason="the train extra is not installed")
     there, _ = packed(tmp_path, n_hits=3, max_mb=55.0)
-    # Modules of other packages than the five (and what these need) cannot be found.
+    # Modules of other packages than the four (and what these need) cannot be found.
     code = f"""
 import importlib.machinery, sys
 folders = {[str(p) for p in sorted((there / "bare").iterdir())]!r}
 sys.path[:0] = [{str(there / "src")!r}, *folders]
-blocked = {{"mido", "pyloudnorm", "numba", "soxr", "safetensors", "onnx", "onnxruntime", "typer",
+blocked = {{"mido", "numba", "soxr", "safetensors", "onnx", "onnxruntime", "typer",
            "auraloss", "sklearn"}}
 
 class Finder(importlib.machinery.PathFinder):
@@ -158,8 +158,8 @@ class Finder(importlib.machinery.PathFinder):
 kept = [f for f in sys.meta_path if f is not importlib.machinery.PathFinder]
 sys.meta_path[:] = [*kept, Finder]
 import drummix, drummix.corpus.build, drummix.nn.handover, drummix.nn.train
-import mido, pyloudnorm, numba, soxr, safetensors
-modules = (drummix, mido, pyloudnorm, numba, soxr, safetensors)
+import mido, numba, soxr, safetensors
+modules = (drummix, mido, numba, soxr, safetensors)
 print(*(m.__file__ for m in modules), sep="\\n")
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -228,6 +228,14 @@ def test_importing_drummix_loads_nothing_heavy() -> None:
     assert run.stdout.split() == []
 
 
+def test_what_mixes_is_loaded_without_the_effects_that_no_network_needs() -> None:
+    # numba and scipy load for longer than a short mix takes: whoever needs them loads them then.
+    modules = ("numba", "scipy", "matplotlib")
+    code = f"import sys, drummix.mixing; print(*(m for m in {modules} if m in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
 def test_only_audio_reads_or_writes_sound_files() -> None:
     found = sound_file_imports(PACKAGE)
     assert not found, "\n".join(found)

@@ -19,6 +19,7 @@ from drummix.levels import (
     rms_dbfs,
     true_peak_dbtp,
 )
+from drummix.levels.metering import _k_weighting
 
 RATES_HZ = [44_100, 48_000, 96_000]
 
@@ -73,6 +74,13 @@ def test_997_hz_reads_as_bs1770_says(rate_hz, n_channels, peak_db, expected_lufs
     # little, so the tolerance is EBU Tech 3341's 0.1 LU less a margin.
     samples = np.repeat(sine(997.0, rate_hz, peak_db=peak_db), n_channels, axis=0)
     assert integrated_lufs(samples, rate_hz) == pytest.approx(expected_lufs, abs=0.03)
+
+
+def test_weighting_is_what_bs1770_prints_at_48_khz():
+    shelf = [1.53512485958697, -2.69169618940638, 1.19839281085285]
+    shelf += [1.0, -1.69065929318241, 0.73248077421585]
+    high_pass = [1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621]
+    np.testing.assert_allclose(_k_weighting(48_000), [shelf, high_pass], rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, *RATES_HZ])

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from drummix.audio import whole_pieces
 from drummix.errors import SettingError
@@ -182,6 +181,8 @@ class GainStaging:
             return 0.0
         scale = np.sqrt(np.diag(self._gram))
         correlation = self._gram / np.outer(scale + (scale == 0), scale + (scale == 0))
+        from scipy.optimize import nnls  # takes long to load, and only toms need it
+
         # Least squares from the normal equations: with G = L L', |L'x - L^-1 b| is the residual.
         gram = correlation[np.ix_(others, others)] + 1e-9 * np.eye(len(others))
         lower = np.linalg.cholesky(gram)

@@ -1,16 +1,18 @@
 """Loudness and true peak of whole sounds and of streams.
 
-Source: ITU-R BS.1770-4; the K-weighting's coefficients after De Man, as pyloudnorm computes them.
+Source: ITU-R BS.1770-4; for the K-weighting at any rate De Man, "Evaluation of implementations of
+the EBU R128 loudness measurement", AES 145th Convention, 2018.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drummix.levels.decibels import gain_to_db
+from drummix.levels.decibels import db_to_gain, gain_to_db
 
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
@@ -89,12 +91,29 @@ class LoudnessMeter:
 
 @cache
 def _k_weighting(rate_hz: int) -> DoubleArray:
-    """The two biquads of BS.1770's K-weighting at any rate, (2, 6)."""
-    from pyloudnorm import Meter  # loads half of scipy
+    """The two biquads of BS.1770's K-weighting at any rate, (2, 6): a high shelf, a high-pass.
 
-    # pyloudnorm has no public way to its coefficients.
-    filters = Meter(rate_hz, filter_class="DeMan")._filters.values()
-    return np.array([np.concatenate([stage.b, stage.a]) for stage in filters])
+    The analogue filters behind the coefficients that BS.1770 prints for 48 kHz, which these equal
+    to 1e-11 there.
+    """
+    tan = math.tan(math.pi * 1681.9744509555319 / rate_hz)
+    high = db_to_gain(3.99984385397)
+    middle = high**0.499666774155
+    slope = tan / 0.7071752369554193
+    shelf = (
+        high + middle * slope + tan * tan,
+        2.0 * (tan * tan - high),
+        high - middle * slope + tan * tan,
+        1.0 + slope + tan * tan,
+        2.0 * (tan * tan - 1.0),
+        1.0 - slope + tan * tan,
+    )
+    tan = math.tan(math.pi * 38.13547087613982 / rate_hz)
+    slope = tan / 0.5003270373253953
+    poles = (1.0 + slope + tan * tan, 2.0 * (tan * tan - 1.0), 1.0 - slope + tan * tan)
+    # The standard prints the high-pass with zeros of unit gain, whatever its poles.
+    high_pass = (poles[0], -2.0 * poles[0], poles[0], *poles)
+    return np.array([np.array(section) / section[3] for section in (shelf, high_pass)])
 
 
 class GatedLoudness:

@@ -1,4 +1,7 @@
-"""The systems by name."""
+"""The systems by name.
+
+What a system needs is loaded when it is made: effects and filters take longer than a short mix.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drummix.errors import SettingError, WeightsError
-from drummix.mixers.anchor import AnchorMixer
 from drummix.mixers.base import Mixer
 from drummix.mixers.compute import Compute
-from drummix.mixers.forest.mixer import ForestMixer
-from drummix.mixers.forest.trees import read_forest, read_forest_card
-from drummix.mixers.forest.wet import WetProfile
 from drummix.mixers.unity import UnityMixer
 from drummix.mixers.waveunet import WaveUNetMixer
 from drummix.mixers.weights import load_model, read_card
+
+if TYPE_CHECKING:
+    from drummix.mixers.forest.wet import WetProfile
 
 DEFAULT_SYSTEM = "waveunet-wet"
 
@@ -134,10 +136,17 @@ def make_mixer(
         if is_set:
             raise SettingError(f"{option} means nothing to {name}: it is no network; leave it out")
     if is_forest:
+        from drummix.mixers.forest.mixer import ForestMixer
+        from drummix.mixers.forest.trees import read_forest
+
         forest = read_forest(weights)
         is_mono = name == "forest-mono-dry"
         return ForestMixer(name, forest, is_mono=is_mono, wet=_FOREST_PROFILES[name]), ()
-    return (UnityMixer() if name == "unity" else AnchorMixer(name)), ()
+    if name == "unity":
+        return UnityMixer(), ()
+    from drummix.mixers.anchor import AnchorMixer
+
+    return AnchorMixer(name), ()
 
 
 def _system(name: str) -> System:
@@ -148,6 +157,8 @@ def _system(name: str) -> System:
         except WeightsError as error:
             why_not = str(error)
     if name in _FOREST_PROFILES:
+        from drummix.mixers.forest.trees import read_forest_card
+
         try:
             metrics = read_forest_card()["metrics"]
         except WeightsError as error:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drummix.errors import SettingError
 from drummix.mixers.base import Mixer
 from drummix.mixers.compute import Compute
 from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
-from drummix.mixers.style import Style, read_style
-from drummix.mixers.style_mixer import Levels, StyleMixer
+
+if TYPE_CHECKING:
+    from drummix.mixers.style import Style
+    from drummix.mixers.style_mixer import Levels
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,10 @@ class MixOptions:
             compute=self.compute,
         )
 
-    def _style_mixer(self, style: Style | Path | str) -> StyleMixer:
+    def _style_mixer(self, style: Style | Path | str) -> Mixer:
+        from drummix.mixers.style import Style, read_style
+        from drummix.mixers.style_mixer import StyleMixer
+
         for option, is_set in (
             (f"--system {self.system}", self.system != DEFAULT_SYSTEM),
             ("--weights", self.weights is not None),

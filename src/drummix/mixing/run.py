@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,12 +19,14 @@ from drummix.levels import LoudnessMeter, db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, Mixer, MixPlan, Progress
 from drummix.mixers.compute import Compute
 from drummix.mixers.registry import DEFAULT_SYSTEM
-from drummix.mixers.style import Style
 from drummix.mixing.level import LevelDecision, OutputLevel
 from drummix.mixing.options import MixOptions
 from drummix.mixing.scratch import Scratch, remove_leftovers
 from drummix.session import Session, Stem, check_target, open_session
 from drummix.session.gathering import Roles, Source
+
+if TYPE_CHECKING:
+    from drummix.mixers.style import Style
 
 
 @dataclass(frozen=True, eq=False)
