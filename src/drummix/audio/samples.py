@@ -102,9 +102,12 @@ def weighted_sums(gains: NDArray[np.floating], samples: NDArray[np.floating]) ->
         The sums (sums, samples), float32.
     """
     dtype = np.result_type(gains, samples)
-    sums = np.zeros((gains.shape[0], samples.shape[1]), dtype)
-    for row, column in zip(*np.nonzero(gains), strict=True):
-        sums[row] += gains[row, column] * samples[column]
+    sums = np.empty((gains.shape[0], samples.shape[1]), dtype)
+    for row, total in zip(gains, sums, strict=True):
+        first, *others = np.flatnonzero(row) if row.any() else [0]
+        np.multiply(samples[first], row[first], out=total)
+        for column in others:
+            total += row[column] * samples[column]
     return sums.astype(np.float32, copy=False)
 
 
