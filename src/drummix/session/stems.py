@@ -107,7 +107,11 @@ class Session:
     def _reader(self, source: str, stack: ExitStack) -> BlockReader | _ArrayReader:
         content = self._contents[source]
         if isinstance(content, Audio):
-            return _ArrayReader(resample(content.samples, content.rate_hz, self.rate_hz))
+            is_ready = content.rate_hz == self.rate_hz
+            samples = content.samples
+            return _ArrayReader(
+                samples if is_ready else resample(samples, content.rate_hz, self.rate_hz)
+            )
         return stack.enter_context(BlockReader(content, rate_hz=self.rate_hz))
 
 
