@@ -20,7 +20,12 @@ from drummix.effects.reverse import MixFit
 from drummix.gain_staging import StagedStem
 from drummix.levels import gain_to_db
 from drummix.matching.example import Example, FloatArray
-from drummix.matching.learning import LearnedFilters, gather_halves, learn_filters
+from drummix.matching.learning import (
+    LearnedFilters,
+    choose_taps,
+    gather_halves,
+    learn_filters,
+)
 from drummix.matching.plates import FoundPlate, find_plate, refine_plate
 from drummix.matching.repair import FilterMemory
 from drummix.mixers.style_bus import FedBus, memory_s
@@ -347,11 +352,12 @@ def _fit_before(
     staged: tuple[StagedStem, ...],
     bus: LearnedBus,
 ) -> LearnedFilters:
-    """Filters for the mix as it was before the bus."""
+    """Filters for the mix as it was before the bus: longer ones, where it hid that they help."""
     undo = _Undo(learned.fit, bus, example.session.rate_hz)
-    n_taps = learned.fit.n_taps
-    halves = gather_halves(example, part, n_taps, undo)
-    return learn_filters(halves, staged, (n_taps, learned.ridge, learned.held_out))
+    max_taps = learned.equations.n_taps
+    halves = gather_halves(example, part, max_taps, undo)
+    n_taps, ridge, _ = choose_taps(halves, max_taps=max_taps)
+    return learn_filters(halves, staged, (n_taps, ridge, learned.held_out))
 
 
 class _Undo:
