@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from drummix.errors import SettingError
 from drummix.gain_staging import (
@@ -9,6 +10,7 @@ from drummix.gain_staging import (
     MAX_GAIN_DB,
     REFERENCE_LEVELS_DBFS,
     GainStaging,
+    _non_negative_weights,
     staged_gains,
 )
 from drummix.levels import gain_to_db
@@ -135,6 +137,23 @@ def test_silence_and_hiss_below_the_floor_are_left_alone():
         [stem] = staged(stems, [Role.TOM_MID])
         assert (stem.gain_db, stem.level_dbfs) == (0.0, -np.inf)
         assert stem.to_mapping()["level_dbfs"] is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_weights_without_negatives_are_those_of_lawson_and_hanson(seed):
+    rng = np.random.default_rng(seed)
+    n_columns = int(rng.integers(1, 12))
+    # Peaks are positive and alike: what makes such problems slow to converge.
+    common = rng.uniform(0.0, 1.0, (400, 1)) ** 4
+    columns = common + 0.3 * rng.uniform(0.0, 1.0, (400, n_columns))
+    wanted = columns @ rng.normal(size=n_columns) + 0.1 * rng.normal(size=400)
+    scale = np.linalg.norm(columns, axis=0)
+    columns, wanted = columns / scale, wanted / np.linalg.norm(wanted)
+    expected, _ = nnls(columns, wanted)
+    found = _non_negative_weights(columns.T @ columns, columns.T @ wanted)
+    assert found.min() >= 0.0
+    explained = [1.0 - np.sum((wanted - columns @ x) ** 2) for x in (expected, found)]
+    assert explained[1] == pytest.approx(explained[0], abs=1e-5)
 
 
 def test_gain_is_bounded():

@@ -89,6 +89,7 @@ _DISTANT = frozenset(
 _EXPLAINS_NOTHING = _DISTANT | {Role.TOM_EXTRA, Role.PERCUSSION}
 
 _BLOCK_S = 0.01
+_MOST_SWEEPS, _SMALL_STEP = 500, 1e-8
 
 
 @dataclass(frozen=True)
@@ -181,15 +182,33 @@ class GainStaging:
             return 0.0
         scale = np.sqrt(np.diag(self._gram))
         correlation = self._gram / np.outer(scale + (scale == 0), scale + (scale == 0))
-        from scipy.optimize import nnls  # takes long to load, and only toms need it
-
-        # Least squares from the normal equations: with G = L L', |L'x - L^-1 b| is the residual.
         gram = correlation[np.ix_(others, others)] + 1e-9 * np.eye(len(others))
-        lower = np.linalg.cholesky(gram)
-        target = np.linalg.solve(lower, correlation[others, index])
-        _, distance = nnls(lower.T, target)
-        residual = distance**2 + max(0.0, 1.0 - float(target @ target))
-        return 1.0 - residual
+        target = correlation[others, index]
+        weights = _non_negative_weights(gram, target)
+        return float(2.0 * weights @ target - weights @ gram @ weights)
+
+
+def _non_negative_weights(
+    gram: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Least squares without negative weights, from the normal equations.
+
+    One weight at a time (coordinate descent): for a dozen microphones that is done before scipy's
+    solver has loaded, which takes longer than a short mix.
+
+    Args:
+        gram: Products of the columns (columns, columns), positive definite.
+        target: Products of the columns with what they are to explain (columns,).
+    """
+    weights = np.zeros(target.size)
+    for _ in range(_MOST_SWEEPS):
+        before = weights.copy()
+        for column in range(target.size):
+            step = (target[column] - gram[column] @ weights) / gram[column, column]
+            weights[column] = max(0.0, weights[column] + step)
+        if np.abs(weights - before).max() < _SMALL_STEP:
+            break
+    return weights
 
 
 def staged_gains(stems: FloatArray, roles: Sequence[Role], rate_hz: int) -> NDArray[np.float32]:
