@@ -115,7 +115,7 @@ def test_a_whole_mix_takes_no_more_memory_than_it_was_given(tmp_path):
         "print(peak_memory_mb())"
     )
     peaks_mb = []
-    for memory in ("330", "410"):
+    for memory in ("280", "370"):
         command = [sys.executable, "-c", code, str(takes), str(tmp_path / "mix.wav"), memory]
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks_mb.append(float(run.stdout))

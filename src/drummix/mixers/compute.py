@@ -198,9 +198,9 @@ def memory_mb(
         hop_frames: Output frames of a segment.
     """
     n_parameters = config.n_parameters()
-    process = 275e6 + 10e6 * threads
+    process = 225e6 + 10e6 * threads
     if runtime == "openvino":
-        return (process + 60e6 + 20 * n_parameters + 24 * _map_width(config) * hop_frames) / 1e6
+        return (process + 95e6 + 20 * n_parameters + 24 * _map_width(config) * hop_frames) / 1e6
     # Thirteen numbers more a frame of each input: what reading and resampling ahead hold.
     per_frame = 4 * (_map_width(config) + 13 * config.n_inputs)
     # While they are read and turned into matrices, the weights take more than afterwards.
