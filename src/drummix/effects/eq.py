@@ -234,10 +234,21 @@ def _filter(samples, sections, state):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def _coefficients(section):  # type: ignore[no-untyped-def]
+    # Number by number: an array taken apart at once takes seconds to compile.
+    return section[0], section[1], section[2], section[4], section[5]
+
+
+@njit(inline="always")
+def _kept(memory):  # type: ignore[no-untyped-def]
+    return memory[0, 0], memory[0, 1], memory[1, 0], memory[1, 1]
+
+
+@njit(inline="always")
 def _one_section(work, section, memory):  # type: ignore[no-untyped-def]
     """Transposed direct form II on two channels, (samples, 2)."""
-    b0, b1, b2, _, a1, a2 = section
-    (p0, p1), (q0, q1) = memory
+    b0, b1, b2, a1, a2 = _coefficients(section)
+    p0, p1, q0, q1 = _kept(memory)
     for n in range(work.shape[0]):
         x, z = work[n, 0], work[n, 1]
         y, w = b0 * x + p0, b0 * z + q0
@@ -250,10 +261,10 @@ def _one_section(work, section, memory):  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _two_sections(work, sections, memory):  # type: ignore[no-untyped-def]
     """The same twice, in less than twice the time: the second need not wait for the first."""
-    b0, b1, b2, _, a1, a2 = sections[0]
-    d0, d1, d2, _, c1, c2 = sections[1]
-    (p0, p1), (q0, q1) = memory[0]
-    (r0, r1), (s0, s1) = memory[1]
+    b0, b1, b2, a1, a2 = _coefficients(sections[0])
+    d0, d1, d2, c1, c2 = _coefficients(sections[1])
+    p0, p1, q0, q1 = _kept(memory[0])
+    r0, r1, s0, s1 = _kept(memory[1])
     for n in range(work.shape[0]):
         x, z = work[n, 0], work[n, 1]
         y, w = b0 * x + p0, b0 * z + q0

@@ -90,7 +90,9 @@ def _run(mono, frames, lines, memory, settings, n_done):  # type: ignore[no-unty
     in_1, in_2, in_3, in_4, ap_a1, delay_a1, ap_a2, delay_a2, ap_b1, delay_b1, ap_b2, delay_b2 = (
         lines
     )
-    band, low_a, low_b, sine, cosine, moved_a, moved_b = memory
+    # Number by number: an array taken apart at once takes seconds to compile.
+    band, low_a, low_b = memory[0], memory[1], memory[2]
+    sine, cosine, moved_a, moved_b = memory[3], memory[4], memory[5], memory[6]
     decay, bandwidth, passed, turn_re, turn_im = settings
     diffusion = min(max(decay + 0.15, 0.25), 0.50)
     is_moving = sine != 0.0 or cosine != 0.0
@@ -141,4 +143,5 @@ def _run(mono, frames, lines, memory, settings, n_done):  # type: ignore[no-unty
             - _tap(ap_b2, n, 335)
             - _tap(delay_b2, n, 121)
         )
-    memory[:] = (band, low_a, low_b, sine, cosine, moved_a, moved_b)
+    memory[0], memory[1], memory[2] = band, low_a, low_b
+    memory[3], memory[4], memory[5], memory[6] = sine, cosine, moved_a, moved_b

@@ -36,10 +36,14 @@ def add_weighted_energy(
         ends: Sample behind the end of every cell; the last is that of `samples`.
         energies: Sum over all channels of each cell; added to.
     """
-    b0, b1, b2, _, a1, a2 = sections[0]
-    d0, d1, d2, _, c1, c2 = sections[1]
+    # Number by number: an array taken apart at once takes seconds to compile.
+    b0, b1, b2 = sections[0, 0], sections[0, 1], sections[0, 2]
+    a1, a2 = sections[0, 4], sections[0, 5]
+    d0, d1, d2 = sections[1, 0], sections[1, 1], sections[1, 2]
+    c1, c2 = sections[1, 4], sections[1, 5]
     for channel in range(samples.shape[0]):
-        s0, s1, s2, s3 = state[channel]
+        s0, s1 = state[channel, 0], state[channel, 1]
+        s2, s3 = state[channel, 2], state[channel, 3]
         start = 0
         for cell in range(ends.size):
             energy = 0.0
@@ -57,7 +61,8 @@ def add_weighted_energy(
             # In digital silence what is left would shrink to numbers that are slow to compute.
             if abs(s0) + abs(s1) + abs(s2) + abs(s3) < _FORGOTTEN:
                 s0 = s1 = s2 = s3 = 0.0
-        state[channel] = s0, s1, s2, s3
+        state[channel, 0], state[channel, 1] = s0, s1
+        state[channel, 2], state[channel, 3] = s2, s3
 
 
 @_compiled
@@ -86,7 +91,8 @@ def highest_between(
         for tap in range(0, n_taps, 4):
             heard = samples[start + tap : start + tap + count + 3]
             for place in range(3):
-                k0, k1, k2, k3 = kernels[place, tap : tap + 4]
+                k0, k1 = kernels[place, tap], kernels[place, tap + 1]
+                k2, k3 = kernels[place, tap + 2], kernels[place, tap + 3]
                 row = made[place]
                 for n in range(count):
                     row[n] += (
