@@ -112,7 +112,8 @@ def _say_what_was_learned(learned: Any, bus: Sequence[Any]) -> None:
     alone = ", without the bus," if bus else ""
     say(
         f"filters of {learned['taps']} taps{alone} reach "
-        f"{learned['held_out_si_sdr_db']:.1f} dB SI-SDR on the half of the song they were not fitted to; gains and pans alone "
+        f"{learned['held_out_si_sdr_db']:.1f} dB SI-SDR on the half of the song they were not "
+        "fitted to; gains and pans alone "
         f"{learned['static_si_sdr_db']:.1f} dB"
     )
     if bus:
