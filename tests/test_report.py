@@ -219,9 +219,13 @@ def test_a_system_that_cannot_be_made_is_named_and_the_others_go_on(
         return real(name, **options)
 
     monkeypatch.setattr(systems, "make_mixer", make)
+    shown: list[tuple[int, int]] = []
     made = make_report(
-        corpus, tmp_path / "r", rng=np.random.default_rng(0), systems=["unity", "anchor"]
-    )
+        corpus, tmp_path / "r", rng=np.random.default_rng(0), systems=["unity", "anchor"],
+        page_progress=lambda n_done, n_all, item: shown.append((n_done, n_all)),
+    )  # fmt: skip
+    n_items = len(made.table.items)
+    assert shown == [(n + 1, n_items) for n in range(n_items)]
     assert [str(f) for f in made.table.failures] == [
         "anchor: its weights are missing; get them again"
     ]

@@ -108,6 +108,9 @@ def evaluate_command(
         def show(n_done: int, n_all: int, item: str) -> None:
             progress("evaluating", n_done, n_all)
 
+        def show_page(n_done: int, n_all: int, item: str) -> None:
+            progress("writing the page", n_done, n_all)
+
         chosen = DEFAULT_SYSTEMS if names is None else names
         if output is None:
             table = evaluate(
@@ -119,6 +122,7 @@ def evaluate_command(
                 corpus, output, rng=np.random.default_rng(SEED), part=part, systems=chosen,
                 weights=weights or (), limit=limit, as_recorded=as_recorded, workers=workers,
                 results=results, command=_command(), progress=show,
+                page_progress=show_page,
             )  # fmt: skip
             table = report.table
         if csv_file is not None:

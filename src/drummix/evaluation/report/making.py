@@ -47,6 +47,7 @@ def make_report(
     results: Path | str | None = None,
     command: str = "drummix evaluate",
     progress: Progress | None = None,
+    page_progress: Progress | None = None,
 ) -> Report:
     """Evaluate systems and write a report; what an earlier run of it kept is not done again.
 
@@ -63,6 +64,7 @@ def make_report(
         results: A Markdown page to put the tables into, see `put_results`; None for none.
         command: The command that makes the figures again, for the reader.
         progress: As for `evaluate`.
+        page_progress: As for `write_report`.
 
     Raises:
         DrummixError: As `evaluate` and `write_report` do.
@@ -78,7 +80,7 @@ def make_report(
     )  # fmt: skip
     files = write_report(
         folder, table, corpus=Path(corpus).resolve().name, command=command,
-        source=provenance(), rng=rng,
+        source=provenance(), rng=rng, progress=page_progress,
     )  # fmt: skip
     if results is not None:
         put_results(Path(results), files.results.read_text(encoding="utf-8"))

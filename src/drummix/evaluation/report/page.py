@@ -10,7 +10,7 @@ import html
 import importlib.resources
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -50,7 +50,7 @@ class PageText:
 
 
 def render_page(
-    text: PageText, table: EvaluationTable, excerpts: Sequence[Excerpt], *, bits_per_s: int
+    text: PageText, table: EvaluationTable, excerpts: Iterable[Excerpt], *, bits_per_s: int
 ) -> Iterator[str]:
     """The page, part by part, so that not all its sound is held in memory twice.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from drummix.evaluation.report.excerpts import (
 )
 from drummix.evaluation.report.figures import draw_onset, draw_waveforms_and_spectrograms
 from drummix.evaluation.report.page import PageText, render_page, signal_names
+from drummix.evaluation.running import Progress
 from drummix.evaluation.statistics import median_intervals, paired_differences
 from drummix.evaluation.table import LEADING, EvaluationTable, Grid
 
@@ -71,6 +72,7 @@ def write_report(
     command: str,
     source: Provenance,
     rng: np.random.Generator,
+    progress: Progress | None = None,
 ) -> ReportFiles:
     """Write all files of a report beside the mixes that `evaluate` kept there.
 
@@ -81,6 +83,7 @@ def write_report(
         command: The command that makes the figures again, for the reader.
         source: The machine and the commit.
         rng: Draws the bootstrap.
+        progress: Called after every item that is put on the page.
 
     Raises:
         OutputError: If a file cannot be written.
@@ -115,7 +118,8 @@ def write_report(
     )
     page = folder / PAGE_NAME
     with atomic_path(page) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.writelines(render_page(text, table, excerpts, bits_per_s=budget.bits_per_s))
+        heard = _counted(excerpts, progress)
+        file.writelines(render_page(text, table, heard, bits_per_s=budget.bits_per_s))
     return ReportFiles(page, results, tuple(notices))
 
 
@@ -170,6 +174,13 @@ def _facts(
 def _all_signals(table: EvaluationTable) -> tuple[str, ...]:
     names = (name for target in TARGETS for name in signal_names(table.systems, target))
     return tuple(dict.fromkeys(names))
+
+
+def _counted(excerpts: Sequence[Excerpt], progress: Progress | None) -> Iterator[Excerpt]:
+    for number, excerpt in enumerate(excerpts, start=1):
+        yield excerpt
+        if progress is not None:
+            progress(number, len(excerpts), excerpt.item)
 
 
 def _read_excerpts(
