@@ -18,7 +18,7 @@ from drummix.effects.chain import Chain, Effect
 from drummix.effects.dynamics import compress
 from drummix.effects.reverse import MixFit
 from drummix.gain_staging import StagedStem
-from drummix.levels import gain_to_db
+from drummix.levels import db_to_gain, gain_to_db
 from drummix.matching.example import Example, FloatArray
 from drummix.matching.learning import (
     LearnedFilters,
@@ -100,7 +100,7 @@ class LearnedBus:
     @property
     def sends(self) -> DoubleArray:
         """Linear sends (mics,)."""
-        return np.array([0.0 if db is None else 10.0 ** (db / 20.0) for db in self.sends_db])
+        return np.array([0.0 if db is None else db_to_gain(db) for db in self.sends_db])
 
     def effect(self, name: str) -> Effect | None:
         """The effect of that name, if there is one."""
@@ -278,7 +278,7 @@ def _cost_of_compressor(
 ) -> Callable[[Mapping[str, float]], float]:
     def cost(settings: Mapping[str, float]) -> float:
         made, makeup_db = _compressed(excerpt, track, peak_db, settings)
-        return _distance_db(made * np.float32(10.0 ** (makeup_db / 20.0)), excerpt.wanted)
+        return _distance_db(made * np.float32(db_to_gain(makeup_db)), excerpt.wanted)
 
     return cost
 
