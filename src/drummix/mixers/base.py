@@ -56,7 +56,7 @@ def measured_blocks(
     """The session's blocks (stems, samples), for what has to be known before it is mixed."""
     n_done = 0
     blocks = session.blocks(BLOCK_SAMPLES, threads=threads)
-    for block in ahead(blocks) if threads > 1 else blocks:
+    for block in ahead(blocks, threads=threads):
         yield block
         n_done += block.shape[1]
         if progress is not None:

@@ -126,14 +126,14 @@ class WaveUNetMixer:
             to_hz=rate_hz,
         )
         # Reading and resampling take one core each where the network has others.
-        work_ahead = ahead if self._settled.threads > 1 else iter
-        inputs = work_ahead(inputs)
+        threads = self._settled.threads
+        inputs = ahead(inputs, threads=threads)
         if self._is_paper_segments:
             segments = paper_segments(config, n_frames)
             mix = run_segments(segments, inputs, config, self._network)
         else:
             mix = self._network.stream(inputs, n_frames)
-        mix = work_ahead(mix)
+        mix = ahead(mix, threads=threads)
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return exactly(session.n_samples, back)
 
