@@ -366,16 +366,20 @@ def read_ratings(path: Path, *, has_training: bool = False) -> Iterator[Rating]:
 
 def read_answers(path: Path) -> dict[str, dict[str, Any]]:
     """The questionnaire of each listener who filled it in, by listener."""
-    with ResultStore(_database(path), is_read_only=True) as store:
-        answers = {session.listener: store.state(session).answers for session in store.sessions()}
+    answers = {listener: state.answers for listener, state in _states(path).items()}
     return {listener: found for listener, found in answers.items() if found is not None}
 
 
 def read_final_comments(path: Path) -> dict[str, str]:
     """What each listener who wrote anything at the end wrote, by listener."""
-    with ResultStore(_database(path), is_read_only=True) as store:
-        said = {one.listener: store.state(one).final_comment for one in store.sessions()}
+    said = {listener: state.final_comment for listener, state in _states(path).items()}
     return {listener: comment for listener, comment in said.items() if comment.strip()}
+
+
+def _states(path: Path) -> dict[str, SessionState]:
+    """Where each listener's session stands."""
+    with ResultStore(_database(path), is_read_only=True) as store:
+        return {session.listener: store.state(session) for session in store.sessions()}
 
 
 def read_meta(path: Path) -> Mapping[str, Any]:
