@@ -28,6 +28,19 @@ _THIRD, _FIFTH, _SEVENTH, _NINTH = 1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0
 _E2, _E3, _E4, _E5, _E6, _E7 = (1.0 / math.factorial(order) for order in range(2, 8))
 
 
+def checked_curve(threshold_db: float, ratio: float, knee_db: float) -> tuple[float, float, float]:
+    """Threshold, slope above it in dB a dB, and knee of a compressor.
+
+    Raises:
+        SettingError: If one of them is outside its range.
+    """
+    return (
+        checked_range("threshold_db", threshold_db, -120.0, 60.0),
+        1.0 / checked_range("ratio", ratio, 1.0) - 1.0,
+        checked_range("knee_db", knee_db, 0.0, 120.0),
+    )
+
+
 class CompressorGain:
     """One gain, from the loudest of its detector's channels, whatever the blocks' size.
 
@@ -56,12 +69,8 @@ class CompressorGain:
         makeup_db: float = 0.0,
     ) -> None:
         rate_hz = checked_rate(rate_hz)
-        self._curve = (
-            checked_range("threshold_db", threshold_db, -120.0, 60.0),
-            1.0 / checked_range("ratio", ratio, 1.0) - 1.0,
-            checked_range("knee_db", knee_db, 0.0, 120.0),
-            checked_range("makeup_db", makeup_db, -60.0, 60.0),
-        )
+        curve = checked_curve(threshold_db, ratio, knee_db)
+        self._curve = (*curve, checked_range("makeup_db", makeup_db, -60.0, 60.0))
         self._attack = one_pole_coefficient(checked_range("attack_ms", attack_ms, 0.0), rate_hz)
         self._release = one_pole_coefficient(checked_range("release_ms", release_ms, 0.0), rate_hz)
         self._state_db = 0.0

@@ -19,7 +19,7 @@ from drummix.effects.checks import (
     checked_samples,
     one_pole_coefficient,
 )
-from drummix.effects.compressor import CompressorGain
+from drummix.effects.compressor import CompressorGain, checked_curve
 from drummix.errors import SettingError
 from drummix.levels import db_to_gain
 
@@ -49,9 +49,7 @@ def compressor_gain_db(
     >>> compressor_gain_db([-10.0], threshold_db=-20.0, ratio=4.0, knee_db=0.0)
     array([-7.5])
     """
-    checked_range("threshold_db", threshold_db, -120.0, 60.0)
-    slope = 1.0 / checked_range("ratio", ratio, 1.0) - 1.0
-    checked_range("knee_db", knee_db, 0.0, 120.0)
+    threshold_db, slope, knee_db = checked_curve(threshold_db, ratio, knee_db)
     over_db = np.asarray(level_db, dtype=np.float64) - threshold_db
     if knee_db == 0.0:
         return slope * np.maximum(over_db, 0.0)
