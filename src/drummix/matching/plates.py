@@ -4,7 +4,7 @@ A plate explains nothing of a residual unless its size is right to a few tenths 
 its delays must agree to a sample or so: no descent finds it. But another size is the same impulse
 response on another time axis, all pre-delays at once are one transform, and the microphones' sends
 come from a small set of equations, so that all sizes can be tried, close enough together to hit
-the peak (`drummix.matching.correlations`). The right one stands out a hundredfold; it is then
+the peak (`drummix.matching.correlations`). The right one stands out eightfold or more; it is then
 refined together with decay, damping and cuts.
 """
 
