@@ -22,7 +22,7 @@ PROJECT = PYPROJECT["project"]
 # Each step may import the steps above it, neither its neighbours nor a step below it.
 # "drummix" is the package's own __init__.py, which offers the rooms above it to a user.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("arrays", "errors", "progress"),
     ("pool",),
     ("levels",),
     ("audio",),

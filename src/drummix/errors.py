@@ -1,13 +1,81 @@
 """The exception tree: everything a user can get wrong ends in one of these.
 
-A message is one line that says what is wrong (with the file and the value), what was
-expected, and what to do next. The command line prints it and exits with status 1;
-anything that is not a `DrummixError` is our own bug and keeps its traceback.
+A message is one line that says what is wrong (with the file and the value), what was expected, and
+what to do next. Where it speaks of a parameter, it holds a `Parameter`: Python's user reads
+``lufs=-14``, and the command line, which prints the line and exits with status 1, its own option.
+Anything that is not a `DrummixError` is our own bug and keeps its traceback.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a call, inside a message.
+
+    Args:
+        name: Its name.
+        value: A value that it has or could be given; None speaks of the parameter alone.
+    """
+
+    name: str
+    value: Any = None
+
+
+Spelling = Callable[[Parameter], str]
+"""How a parameter is written where the message is read."""
+
+
+def in_python(parameter: Parameter) -> str:
+    """A parameter as a call writes it.
+
+    >>> in_python(Parameter("lufs", -14)), in_python(Parameter("lufs"))
+    ('lufs=-14', 'lufs')
+    """
+    if parameter.value is None:
+        return parameter.name
+    return f"{parameter.name}={parameter.value!r}"
 
 
 class DrummixError(Exception):
-    """Base of all errors raised on purpose by drummix."""
+    """Base of all errors raised on purpose by drummix.
+
+    Args:
+        parts: The message, in pieces: texts, and a `Parameter` where it speaks of one.
+    """
+
+    def __init__(self, *parts: str | Parameter) -> None:
+        super().__init__(*parts)
+
+    def sentence(self, spelling: Spelling = in_python) -> str:
+        """The message, with parameters as `spelling` writes them."""
+        return "".join(
+            spelling(part) if isinstance(part, Parameter) else str(part) for part in self.args
+        )
+
+    def __str__(self) -> str:
+        return self.sentence()
+
+    def within(self, *parts: str | Parameter) -> Self:
+        """The same error, with something said before its message, as the file it is about."""
+        error = _rebuilt(type(self), (*parts, *self.args), vars(self))
+        assert isinstance(error, type(self))
+        return error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Subclasses take other arguments than the message that they make of them.
+        return _rebuilt, (type(self), self.args, vars(self))
+
+
+def _rebuilt(kind: type[DrummixError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 class AudioFileError(DrummixError):
@@ -26,8 +94,49 @@ class RoleError(SessionError):
     """A stem's microphone role is unknown, ambiguous or claimed twice."""
 
 
+_NOT_SPLIT = object()
+
+
 class SettingError(DrummixError):
-    """An option or a configuration value is out of range or unknown."""
+    """A parameter of a call is out of range, unknown, or contradicts another one.
+
+    Args:
+        parameter: Its name.
+        value: What was given.
+        expected: What would do, as the end of the sentence: texts and parameters.
+        problem: What is wrong with the value, where "is VALUE" does not say it.
+
+    >>> str(SettingError("lufs", 5, "expected -70 to 0, for example -16"))
+    'lufs is 5; expected -70 to 0, for example -16'
+    """
+
+    def __init__(
+        self,
+        parameter: str,
+        value: Any = _NOT_SPLIT,
+        *expected: str | Parameter,
+        problem: str | None = None,
+    ) -> None:
+        if value is _NOT_SPLIT:  # a whole message, until every one is split into its parts
+            super().__init__(parameter)
+            return
+        said = f"is {_shown(value)}" if problem is None else problem
+        super().__init__(Parameter(parameter), f" {said}; ", *expected)
+        self.parameter = parameter
+        self.value = value
+        self.expected = "".join(
+            in_python(part) if isinstance(part, Parameter) else part for part in expected
+        )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+class TextFileError(DrummixError):
+    """A study, style, split, table or training file holds something that has no meaning."""
 
 
 class OutputError(DrummixError):
@@ -46,6 +155,10 @@ class TrainingError(DrummixError):
     """Training cannot start or go on."""
 
 
+class WorkerError(DrummixError):
+    """The processes or machines that should do the work cannot be had, or were ended."""
+
+
 class MissingExtraError(DrummixError):
     """An optional part of drummix is not installed.
 
@@ -54,5 +167,6 @@ class MissingExtraError(DrummixError):
         extra: The extra that brings it, as in ``pip install 'drummix[train]'``.
     """
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional part; run: pip install 'drummix[{extra}]'")
+    def __init__(self, what: str | Parameter, extra: str) -> None:
+        super().__init__(what, f" needs an optional part; run: pip install 'drummix[{extra}]'")
+        self.extra = extra

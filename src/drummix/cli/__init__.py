@@ -36,6 +36,7 @@ from drummix.cli import (
     speed,
     train,
 )
+from drummix.cli.app import App
 from drummix.cli.output import say
 from drummix.errors import DrummixError
 
@@ -67,7 +68,7 @@ class _OneLineErrors(TyperGroup):
             raise typer.Exit(1) from error
 
 
-app = typer.Typer(
+app = App(
     name="drummix",
     cls=_OneLineErrors,
     no_args_is_help=True,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drummix.cli import corpus_reports, enst
+from drummix.cli.app import App
 from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
 from drummix.errors import DrummixError, SettingError
 
@@ -33,7 +34,7 @@ class Perspective(StrEnum):
     DRUMMER = "drummer"
 
 
-app = typer.Typer(
+app = App(
     name="corpus",
     help="Make and check training data: sessions rendered from drum kits and performances.",
     no_args_is_help=True,

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from drummix.cli.app import App
 from drummix.cli.output import AsJson, print_json, say, say_notices, shown_progress
 
 StudyFolder = Annotated[
     Path, typer.Argument(metavar="STUDY", help="Folder that `drummix listen build` made.")
 ]
 
-group = typer.Typer(
+group = App(
     no_args_is_help=True, help="Run a listening test in the browser and analyse its ratings."
 )
 
