@@ -300,7 +300,11 @@ def test_left_out_file_is_mixed_once_it_has_a_role(folder):
     [
         ("[rolls]\nsnare = 'a.wav'", "rolls"),
         ("roles = 3", r"[roles]"),
-        ("[roles]\nsnare = 3", "snare = 3"),
+        ("[roles]\nsnare = 3", "roles.snare is 3; expected a text"),
+        ("[roles]\nsnare = ['a.wav', 3]", "roles.snare[1] is 3; expected a text"),
+        ("[roles]\n\"a\\nb\" = 'Kick.wav'", "a\\nb"),
+        ("roles = 1" + "0" * 5000, "more than 30 digits"),
+        ("roles = " + "[" * 100_000, "nests deeper than 32 levels"),
         ("[roles]\nbanana = 'Kick.wav'", "banana"),
         ("[roles]\nsnare = 'no such.wav'", "no such.wav"),
         ("ignore = [3]", "ignore"),

@@ -5,14 +5,25 @@ In: the path. Out: role -> file names, checked.
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from drummix.errors import RoleError, SessionError
+from drummix.plain_data import Sized, read_toml
 from drummix.roles import Role, parse_role
 
 SETTINGS_NAME = "session.toml"
+
+_Name = Annotated[str, Sized(0, 1000)]
+_Names = _Name | tuple[_Name, ...]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    roles: Mapping[Annotated[str, Sized(1, 100)], _Names] = field(default_factory=dict)
+    ignore: _Names = ()
 
 
 def read_settings(path: Path) -> dict[str, list[str]]:
@@ -27,33 +38,19 @@ def read_settings(path: Path) -> dict[str, list[str]]:
     Raises:
         SessionError: If it is no TOML, or holds a key or a value that has no meaning.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        reason = str(error).replace("\n", " ")
-        raise SessionError(f"{path} cannot be read as TOML: {reason}") from error
-    for key in settings:
-        if key not in ("roles", "ignore"):
-            raise SessionError(f'{path}: unknown key "{key}"; expected [roles] and ignore')
-    table = settings.get("roles", {})
-    if not isinstance(table, dict):
-        raise SessionError(f'{path}: roles is no table; write [roles], then snare = "take 3.wav"')
-    roles = {role: _names(path, role, value) for role, value in table.items()}
+    hint = 'write [roles], then lines such as snare = "take 3.wav"'
+    settings = read_toml(path, _Settings, error=SessionError, hint=hint)
+    roles = {role: _listed(names) for role, names in settings.roles.items()}
     for role in roles:
         try:
             parse_role(role)
         except RoleError as error:
             raise SessionError(f"{path}: [roles]: {error}") from error
-    ignored = roles.pop(Role.IGNORE, []) + _names(path, "ignore", settings.get("ignore", []))
+    ignored = roles.pop(Role.IGNORE, []) + _listed(settings.ignore)
     return roles | ({Role.IGNORE.value: ignored} if ignored else {})
 
 
-def _names(path: Path, key: str, value: Any) -> list[str]:
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SessionError(
-            f'{path}: {key} = {value!r}; expected a file name or a list of them, as "take 3.wav"'
-        )
-    return names
+def _listed(names: _Names) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
