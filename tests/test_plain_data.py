@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -301,7 +301,7 @@ def test_fields_given_in_python_are_checked_by_the_same_rules():
         (Within(1, 4), (1, 4), (0, 5, math.nan), "from 1 to 4"),
         (Within(1), (1, 1e9), (0.9, math.nan), "of 1 or more"),
         (Within(0, 1, is_above=True), (0.1, 1), (0, 1.1), "above 0 and up to 1"),
-        (Within(0, 1, is_below=True), (0, 0.9), (-0.1, 1), "from 0 up to but not 1"),
+        (Within(0, 1, is_below=True), (0, 0.9), (-0.1, 1), "of 0 or more and below 1"),
         (Within(0, 1, is_above=True, is_below=True), (0.1, 0.9), (0, 1), "above 0 and below 1"),
         (Within(0, is_above=True), (0.1,), (0,), "above 0"),
     ],
@@ -320,6 +320,11 @@ class Row:
     note: str | None = None
 
 
+@dataclass(frozen=True)
+class OpenRow(Row):
+    takes_other_keys: ClassVar[bool] = True
+
+
 def test_rows_are_read_by_the_names_of_their_columns():
     text = b'count,name,level_db,note\n\n3,a,-inf,\n4,"b,\nc",1.5,x\n'
     assert read_rows(text, Row, error=SessionError) == (
@@ -328,7 +333,13 @@ def test_rows_are_read_by_the_names_of_their_columns():
     )
     assert read_rows(b"name,count,level_db\n", Row, error=SessionError) == ()
     other = b"name,count,level_db,more\na,1,2,3\n"
-    assert read_rows(other, Row, error=SessionError, has_other_columns=True) == (Row("a", 1, 2.0),)
+    [row] = read_rows(other, OpenRow, error=SessionError)
+    assert (row.name, row.count, row.level_db) == ("a", 1, 2.0)
+
+
+def test_a_class_that_says_so_passes_over_keys_that_it_does_not_know():
+    found = {"name": "a", "count": 1, "level_db": 0, "more": [1]}
+    assert convert(found, OpenRow, error=SessionError, name="it").count == 1
 
 
 @pytest.mark.parametrize(

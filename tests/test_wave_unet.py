@@ -180,11 +180,11 @@ def test_a_length_the_network_cannot_take_is_refused_with_the_lengths_it_can():
     [
         ({"filter": 3}, "unknown"),
         ({"filters": 0}, "filters"),
-        ({"filters": 2.5}, "expected int"),
-        ({"filters": True}, "expected int"),
+        ({"filters": 2.5}, "expected a whole number"),
+        ({"filters": True}, "expected a whole number"),
         ({"down_taps": 4}, "odd"),
-        ({"up_taps": 7}, "only 5"),
-        ({"leaky_slope": 1.5}, "0.0 to 1.0"),
+        ({"up_taps": 7}, "up_taps is 7; expected 5"),
+        ({"leaky_slope": 1.5}, "of 0 or more and below 1"),
     ],
 )
 def test_a_config_that_makes_no_network_is_refused(values, word):

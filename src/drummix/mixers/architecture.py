@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 from drummix.errors import SettingError
+from drummix.plain_data import Within, check_fields, convert
+
+MAX_PARAMETERS = 100_000_000
+"""Sixteen times the paper's network; its weights are 400 MB."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +31,27 @@ class WaveUNetConfig:
         leaky_slope: Slope of the LeakyReLU for negative values.
 
     Raises:
-        SettingError: If a size is out of range.
+        SettingError: If a size is out of range, or all of them make a network that is too large.
     """
 
-    n_inputs: int = 8
-    n_outputs: int = 2
-    levels: int = 10
-    filters: int = 24
-    down_taps: int = 15
-    up_taps: int = 5
-    leaky_slope: float = 0.2
+    n_inputs: Annotated[int, Within(1, 256)] = 8
+    n_outputs: Annotated[int, Within(1, 256)] = 2
+    levels: Annotated[int, Within(1, 16)] = 10
+    filters: Annotated[int, Within(1, 1024)] = 24
+    down_taps: Annotated[int, Within(3, 255)] = 15
+    up_taps: Literal[5] = 5
+    leaky_slope: Annotated[float, Within(0.0, 1.0, is_below=True)] = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("n_inputs", "n_outputs", "levels", "filters"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"Wave-U-Net {name} is {getattr(self, name)}; use 1 or more")
-        if self.down_taps < 3 or self.down_taps % 2 == 0:
-            raise SettingError(f"Wave-U-Net down_taps is {self.down_taps}; use an odd number >= 3")
-        if self.up_taps != 5:
-            raise SettingError(f"Wave-U-Net up_taps is {self.up_taps}; only 5 is supported")
-        if not 0.0 <= self.leaky_slope < 1.0:
-            raise SettingError(f"Wave-U-Net leaky_slope is {self.leaky_slope}; use 0.0 to 1.0")
+        check_fields(self)
+        if self.down_taps % 2 == 0:
+            raise SettingError("down_taps", self.down_taps, "expected an odd number")
+        if self.n_parameters() > MAX_PARAMETERS:
+            raise SettingError(
+                f"a Wave-U-Net of {self.levels} levels, {self.filters} filters and "
+                f"{self.down_taps} taps has {self.n_parameters():,} parameters; expected at most "
+                f"{MAX_PARAMETERS:,}"
+            )
 
     def down_shapes(self) -> list[tuple[int, int]]:
         """(inputs, outputs) of each downsampling convolution, first level first."""
@@ -143,20 +147,12 @@ class WaveUNetConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> WaveUNetConfig:
-        """Build a config from plain data, refusing names it does not know.
+        """Build a config from plain data.
 
         Raises:
-            SettingError: If a name is unknown or a value is not a number of the right kind.
+            SettingError: If a name is unknown, or a value is of another type or out of range.
         """
-        kinds = {field.name: type(field.default) for field in fields(cls)}
-        for name, value in values.items():
-            if name not in kinds:
-                raise SettingError(f"unknown Wave-U-Net setting {name!r}; known: {sorted(kinds)}")
-            if isinstance(value, bool) or not isinstance(value, (int, kinds[name])):
-                raise SettingError(
-                    f"Wave-U-Net {name} is {value!r}; expected {kinds[name].__name__}"
-                )
-        return cls(**values)
+        return convert(values, cls, error=SettingError, name="the network")
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for `model.json`, read back by `from_mapping`."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import safetensors.numpy
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from drummix.audio import atomic_path, make_folder, write_text
-from drummix.errors import SettingError, WeightsError
+from drummix.errors import WeightsError
 from drummix.mixers.architecture import WaveUNetConfig
+from drummix.plain_data import Sized, Within, convert, parse_json
+from drummix.plain_data.files import Place, read_bytes, shown
 from drummix.roles import Role
 
 FloatArray = NDArray[np.float32]
@@ -35,18 +37,36 @@ CARD_NAME = "model.json"
 CARD_FORMAT = 1
 TARGETS = ("dry", "wet")
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}(\.[a-z0-9_-]+)*")
-_CARD_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "name": str,
-    "system": str,
-    "target": str,
-    "architecture": dict,
-    "roles": list,
-    "rate_hz": int,
-    "sha256": str,
-    "training": dict,
-    "metrics": dict,
-}
+_MAX_HEADER_BYTES = 1_000_000
+_AGAIN = "get the model again"
 _STORED_DTYPES = (np.float16, np.float32)
+
+
+@dataclass(frozen=True)
+class _Card:
+    takes_other_keys: ClassVar[bool] = True
+
+    name: str
+    system: str
+    target: Literal["dry", "wet"]
+    architecture: WaveUNetConfig
+    roles: tuple[Role, ...]
+    rate_hz: Annotated[int, Within(1000, 1_000_000)]
+    sha256: Annotated[str, Sized(64, 64)]
+    training: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    input_levels: Literal["staged", "recorded"] = "recorded"
+
+    def __post_init__(self) -> None:
+        if self.architecture.n_outputs != 2:
+            raise WeightsError(
+                f"the network has {self.architecture.n_outputs} outputs; expected 2, left and right"
+            )
+        n_inputs = self.architecture.n_inputs
+        if len(self.roles) != n_inputs or len(set(self.roles)) != n_inputs:
+            raise WeightsError(
+                f"roles are {', '.join(self.roles)}; expected {n_inputs} different microphone roles"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +118,8 @@ def shipped_folder(system: str) -> Path | None:
 def any_card(folder: Path) -> dict[str, Any]:
     """The card of any kind of model; empty where there is none that can be read."""
     try:
-        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        card = parse_json(folder / CARD_NAME, error=WeightsError)
+    except WeightsError:
         return {}
     return card if isinstance(card, dict) else {}
 
@@ -115,18 +135,17 @@ def load_model(source: str | Path) -> Model:
             are not those of its architecture.
     """
     folder = source if isinstance(source, Path) else _shipped(source)
-    card = _read_card(folder)
-    config = _config_of(folder, card)
+    plain, card = _read_card(folder)
     return Model(
-        name=card["name"],
+        name=card.name,
         folder=folder,
-        target=card["target"],
-        config=config,
-        roles=_roles_of(folder, card, config),
-        rate_hz=card["rate_hz"],
-        input_levels=card.get("input_levels", "recorded"),
-        tensors=_read_tensors(folder / TENSORS_NAME, card["sha256"], config),
-        card=card,
+        target=card.target,
+        config=card.architecture,
+        roles=card.roles,
+        rate_hz=card.rate_hz,
+        input_levels=card.input_levels,
+        tensors=_read_tensors(folder / TENSORS_NAME, card.sha256, card.architecture),
+        card=plain,
     )
 
 
@@ -139,28 +158,28 @@ def read_card(source: str | Path) -> dict[str, Any]:
     Raises:
         WeightsError: If the card is missing, damaged, or of a format this drummix does not know.
     """
-    return _read_card(source if isinstance(source, Path) else _shipped(source))
+    return _read_card(source if isinstance(source, Path) else _shipped(source))[0]
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
+def _read_card(folder: Path) -> tuple[dict[str, Any], _Card]:
     path = folder / CARD_NAME
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise WeightsError(
             f"{folder} is no model: there is no {CARD_NAME} in it; "
             "expected a folder as `drummix train` writes it"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); get the model again") from error
-    if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
-        found = card.get("format") if isinstance(card, dict) else type(card).__name__
+        )
+    plain = parse_json(path, error=WeightsError, hint=_AGAIN)
+    if not isinstance(plain, dict) or plain.get("format") != CARD_FORMAT:
+        found = shown(plain.get("format") if isinstance(plain, dict) else plain)
         raise WeightsError(
-            f"{path} has card format {found!r}; this drummix reads format {CARD_FORMAT}: "
+            f"{path} has card format {found}; this drummix reads format {CARD_FORMAT}: "
             "get the model again, or another version of drummix"
         )
-    _check_card(path, card)
-    return card
+    return plain, _checked(plain, path)
+
+
+def _checked(plain: object, path: Path) -> _Card:
+    return convert(plain, _Card, error=WeightsError, name=str(path), hint=_AGAIN)
 
 
 def write_model(
@@ -198,10 +217,8 @@ def write_model(
     whole_card = {"format": CARD_FORMAT, "name": name, **card}
     whole_card |= {"format": CARD_FORMAT, "name": name, "sha256": sha256}
     whole_card = json.loads(json.dumps(whole_card, allow_nan=False))
-    _check_card(target / CARD_NAME, whole_card)
-    config = _config_of(target, whole_card)
-    _roles_of(target, whole_card, config)
-    _check_tensors(target / TENSORS_NAME, narrow, config)
+    checked = _checked(whole_card, target / CARD_NAME)
+    _check_tensors(target / TENSORS_NAME, narrow, checked.architecture)
     make_folder(target)
     with atomic_path(target / TENSORS_NAME) as temporary:
         temporary.write_bytes(stored)
@@ -255,51 +272,9 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _check_card(path: Path, card: Mapping[str, Any]) -> None:
-    for key, kind in _CARD_TYPES.items():
-        if not isinstance(card.get(key), kind) or isinstance(card.get(key), bool):
-            raise WeightsError(
-                f"{path}: {key} is {card.get(key)!r}; expected {getattr(kind, '__name__', kind)}"
-            )
-    if card["target"] not in TARGETS:
-        raise WeightsError(f"{path}: target is {card['target']!r}; expected dry or wet")
-    if not 1000 <= card["rate_hz"] <= 1_000_000:
-        raise WeightsError(f"{path}: rate_hz is {card['rate_hz']}; expected 1000 to 1000000")
-    levels = card.get("input_levels", "recorded")
-    if levels not in ("staged", "recorded"):
-        raise WeightsError(f"{path}: input_levels is {levels!r}; expected staged or recorded")
-
-
-def _config_of(folder: Path, card: Mapping[str, Any]) -> WaveUNetConfig:
-    try:
-        config = WaveUNetConfig.from_mapping(card["architecture"])
-    except SettingError as error:
-        raise WeightsError(f"{folder / CARD_NAME}: {error}") from error
-    if config.n_outputs != 2:
-        raise WeightsError(
-            f"{folder / CARD_NAME}: the network has {config.n_outputs} outputs; "
-            "expected 2, left and right"
-        )
-    return config
-
-
-def _roles_of(folder: Path, card: Mapping[str, Any], config: WaveUNetConfig) -> tuple[Role, ...]:
-    known = [role.value for role in Role]
-    unknown = [role for role in card["roles"] if role not in known]
-    if unknown or len(set(card["roles"])) != config.n_inputs:
-        raise WeightsError(
-            f"{folder / CARD_NAME}: roles are {card['roles']}; "
-            f"expected {config.n_inputs} different microphone roles"
-        )
-    return tuple(Role(role) for role in card["roles"])
-
-
 def _read_tensors(path: Path, sha256: str, config: WaveUNetConfig) -> dict[str, FloatArray]:
-    try:
-        stored = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or error
-        raise WeightsError(f"{path} cannot be read ({reason}); get the model again") from error
+    n_most = 4 * config.n_parameters() + _MAX_HEADER_BYTES
+    stored = read_bytes(path, Place(str(path), WeightsError, _AGAIN), n_most)
     found = hashlib.sha256(stored).hexdigest()
     if found != sha256.lower():
         raise WeightsError(

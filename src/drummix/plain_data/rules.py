@@ -19,7 +19,7 @@ class Within:
         is_below: Whether `high` itself is refused.
 
     >>> Within(1, 64).takes(65), str(Within(0.0, 1.0, is_below=True)), str(Within(1))
-    (False, 'from 0 up to but not 1', 'of 1 or more')
+    (False, 'of 0 or more and below 1', 'of 1 or more')
     """
 
     low: float
@@ -36,10 +36,10 @@ class Within:
         low, high = f"{self.low:.15g}", f"{self.high:.15g}"
         if self.high == math.inf:
             return f"above {low}" if self.is_above else f"of {low} or more"
-        start = f"above {low}" if self.is_above else f"from {low}"
-        if self.is_below:
-            return f"{start} and below {high}" if self.is_above else f"{start} up to but not {high}"
-        return f"{start} and up to {high}" if self.is_above else f"{start} to {high}"
+        if not (self.is_above or self.is_below):
+            return f"from {low} to {high}"
+        start = f"above {low}" if self.is_above else f"of {low} or more"
+        return f"{start} and below {high}" if self.is_below else f"{start} and up to {high}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from drummix.errors import DrummixError
 from drummix.plain_data.files import Limits, Place, place_of, read_text
-from drummix.plain_data.typed import convert, fields_by_key
+from drummix.plain_data.typed import convert, fields_by_key, takes_other_keys
 
 _T = TypeVar("_T")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
@@ -28,19 +28,18 @@ def read_rows(
     hint: str = "",
     name: str | None = None,
     limits: Limits = TABLE_LIMITS,
-    has_other_columns: bool = False,
 ) -> tuple[_T, ...]:
     """Read a CSV file with a header line.
 
     Args:
         source: A file, or its bytes.
         kind: A dataclass whose fields are named as the columns; a column whose field has a
-            default may be missing, and an empty cell is None where the field may be.
+            default may be missing, one that is not a field is passed over where the class takes
+            other keys, and an empty cell is None where the field may be.
         error: Class of the error that is raised.
         hint: What to do next; every message ends in it.
         name: What messages call the table; its path if it is None.
         limits: How much it may hold; `characters` is for one cell.
-        has_other_columns: Pass over columns that the class does not know.
 
     Raises:
         error: If it cannot be read; if columns are missing, unknown or there twice; if a row has
@@ -51,7 +50,7 @@ def read_rows(
     fields = fields_by_key(kind)
     lines = _lines(text, place, limits)
     _, header = next(lines, (1, []))
-    _check_header(header, fields, place, has_other_columns)
+    _check_header(header, fields, place, takes_other_keys(kind))
     rows = []
     for number, cells in lines:
         where = f"{place.name}, line {number}"
@@ -88,7 +87,7 @@ def _lines(text: str, place: Place, limits: Limits) -> Iterator[tuple[int, list[
 
 
 def _check_header(
-    header: list[str], fields: Mapping[str, Any], place: Place, has_other_columns: bool
+    header: list[str], fields: Mapping[str, Any], place: Place, takes_others: bool
 ) -> None:
     needed = [
         column
@@ -102,7 +101,7 @@ def _check_header(
     if twins:
         raise place.refusal(f" has the column {twins[0]} twice")
     other = [column for column in header if column not in fields]
-    if other and not has_other_columns:
+    if other and not takes_others:
         raise place.refusal(
             f" has a column {other[0][:60]!r} too many; expected {', '.join(fields)}"
         )

@@ -1,7 +1,9 @@
 """From plain data to typed classes: the keys, types and ranges that annotations state.
 
 A class is a dataclass whose fields are numbers, texts, truths, enums, literals, other dataclasses,
-tuples, mappings, unions of these, and `Annotated` with a rule of `drummix.plain_data.rules`.
+tuples, mappings, unions of these, and `Annotated` with a rule of `drummix.plain_data.rules`. A key
+that it does not know is refused, unless it has the class variable ``takes_other_keys``. A field
+with the metadata ``key`` has that name in the data.
 """
 
 from __future__ import annotations
@@ -202,7 +204,7 @@ def _float(plain: float) -> float:
 def _instance(kind: type[_T], plain: Mapping[str, Any], path: str) -> _T:
     fields = fields_by_key(kind)
     for key in plain:
-        if key not in fields:
+        if key not in fields and not takes_other_keys(kind):
             raise _RefusedError(_unknown(key, fields, path))
     made = {}
     for key, (field, hint) in fields.items():
@@ -214,6 +216,11 @@ def _instance(kind: type[_T], plain: Mapping[str, Any], path: str) -> _T:
         return kind(**made)
     except DrummixError as error:
         raise _RefusedError(f"{path}: {error}" if path else str(error)) from error
+
+
+def takes_other_keys(kind: type) -> bool:
+    """Whether a class passes over keys that it does not know: a ClassVar of this name says so."""
+    return bool(getattr(kind, "takes_other_keys", False))
 
 
 def _unknown(key: object, known: Mapping[str, Any], path: str) -> str:
