@@ -14,7 +14,7 @@ from drummix.audio import Audio, write
 from drummix.audio.excerpt import read_excerpt, read_mono_excerpts
 from drummix.corpus.disturbance import disturb, draw_disturbance
 from drummix.corpus.manifest import CorpusItem
-from drummix.errors import AudioFileError, SettingError
+from drummix.errors import AudioFileError, TextFileError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.nn.config import ClipSettings, TrainSettings, read_train_settings
 from drummix.roles import PAPER_ROLES
@@ -253,11 +253,17 @@ def test_disturbances_are_chosen_in_the_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('disturb = ["gains"]', r"run\.toml: unknown disturbance 'gains'; known: gain, dropout"),
+        (
+            'disturb = ["gains"]',
+            r"run\.toml: clips: unknown disturbance 'gains'; known: gain, dropout",
+        ),
         ('disturb = ["tuning"]', "tuning can only be disturbed as a kit is rendered"),
-        ('disturb = "gain"', r"clips\.disturb is 'gain'; expected list of str"),
-        ("disturb = [1]", r"clips\.disturb is \[1\]; expected list of str"),
-        ("gain_jitter_db = -1.0", r"clips\.gain_jitter_db is -1\.0; give 0\.0 to 12\.0"),
+        ('disturb = "gain"', r"clips\.disturb is 'gain'; expected a list of texts"),
+        ("disturb = [1]", r"clips\.disturb\[0\] is 1; expected a text"),
+        (
+            "gain_jitter_db = -1.0",
+            r"clips\.gain_jitter_db is -1\.0; expected a number from 0 to 12",
+        ),
         ("gain_jitter_db = nan", r"clips\.gain_jitter_db is nan"),
         ('disturb = ["dropout"]\nstem_dropout = 0.1', "both silence stems; give one"),
     ],
@@ -265,7 +271,7 @@ def test_disturbances_are_chosen_in_the_configuration(tmp_path):
 def test_disturbances_that_make_no_sense_are_refused(tmp_path, line, words):
     path = tmp_path / "run.toml"
     path.write_text(CONFIG + f"[clips]\n{line}\n")
-    with pytest.raises(SettingError, match=words):
+    with pytest.raises(TextFileError, match=words):
         read_train_settings(path)
 
 

@@ -12,7 +12,7 @@ import pytest
 from drummix.audio.excerpt import read_excerpt, read_mono_excerpts
 from drummix.corpus.build import render_corpus
 from drummix.corpus.manifest import read_manifest
-from drummix.errors import CorpusError, SettingError, TrainingError
+from drummix.errors import CorpusError, TextFileError, TrainingError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import load_model
 from drummix.nn.config import ClipSettings, StageSettings, TrainSettings, read_train_settings
@@ -392,19 +392,22 @@ def test_every_built_in_kit_is_known_by_its_name_and_not_looked_for_beside_the_f
     [
         (CONFIG + 'corpora = ["c"]\n' + LIVE, r"both corpora and \[live\]"),
         (CONFIG + "corpora = []\n", r"neither corpora nor \[live\]"),
-        (CONFIG + '[live]\nkits = ["k"]\n', "missing 'groove'"),
-        (CONFIG + LIVE + "pool = 3\n", r"unknown key live\.pool; known: .*pools"),
-        (CONFIG + LIVE + "sessions = 0\n", r"live\.sessions is 0; give 1 or more"),
+        (CONFIG + '[live]\nkits = ["k"]\n', 'no key "groove"'),
+        (CONFIG + LIVE + "pool = 3\n", r'unknown key live\.pool; did you mean "pools"'),
+        (CONFIG + LIVE + "sessions = 0\n", r"live\.sessions is 0; expected a whole number from 1"),
         (CONFIG + LIVE + "clips_per_session = 0\n", r"live\.clips_per_session is 0"),
         (CONFIG + LIVE + "validation_hours = 0.0\n", "live: 0.0 hours of part validation"),
-        (CONFIG + LIVE + "engineer = -1\n", "live: engineer -1; give 0 or more"),
+        (
+            CONFIG + LIVE + "engineer = -1\n",
+            "live.engineer is -1; expected a whole number of 0 or more",
+        ),
         (CONFIG + LIVE.replace("synthkit", "x/k"), "live: two kits are called k"),
-        (CONFIG + LIVE.replace('["k", "synthkit"]', '"k"'), r"live\.kits is 'k'; expected list"),
+        (CONFIG + LIVE.replace('["k", "synthkit"]', '"k"'), r"live\.kits is 'k'; expected a list"),
         (CONFIG + LIVE + "[clips]\nworkers = 3\n", r"live\.pools is 2 for 3 clips\.workers"),
     ],
 )
 def test_live_settings_that_make_no_sense_are_refused(tmp_path, text, words):
     path = tmp_path / "run.toml"
     path.write_text(text)
-    with pytest.raises(SettingError, match=rf"run\.toml: .*{words}"):
+    with pytest.raises(TextFileError, match=rf"run\.toml: .*{words}"):
         read_train_settings(path)

@@ -214,7 +214,7 @@ def test_weights_that_do_not_fit_float16_are_not_written(tmp_path, value):
             {"architecture": {"filters": 1024, "levels": 16}},
             r"parameters; expected at most 100,000",
         ),
-        ({"training": int("9" * 4000)}, "a number of more than 30 digits"),
+        ({"training": int("9" * 4000)}, "training has more than 30 digits"),
         ({"architecture": {"n_outputs": 1}}, "2, left and right"),
         ({"input_levels": "loud"}, "input_levels"),
         ({"sha256": None}, "sha256"),

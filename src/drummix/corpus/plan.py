@@ -32,6 +32,9 @@ of seed 7."""
 CORPUS_RATE_HZ = 44_100
 """Sample rate of every corpus, the paper's; kits at other rates are resampled."""
 
+MAX_ITEM_S = 3600.0
+"""Longest item: it is held in memory, all its microphones, while it is rendered."""
+
 EXTENSIONS = ("flac", "wav")
 
 
@@ -82,9 +85,10 @@ class CorpusSettings:
                 raise SettingError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
             if hours is not None and not (math.isfinite(hours) and hours > 0):
                 raise SettingError(f"{hours} hours of part {part}; give more than 0")
-        if not 0 < self.min_item_s <= self.max_item_s < math.inf:
+        if not 0 < self.min_item_s <= self.max_item_s <= MAX_ITEM_S:
             raise SettingError(
-                f"items of {self.min_item_s} to {self.max_item_s} s; give 0 < shortest <= longest"
+                f"items of {self.min_item_s:g} to {self.max_item_s:g} s; "
+                f"give 0 < shortest <= longest <= {MAX_ITEM_S:g}"
             )
         if self.extension not in EXTENSIONS:
             raise SettingError(f"files of type {self.extension!r}; give {' or '.join(EXTENSIONS)}")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from drummix.corpus.disturbance import check_kinds
-from drummix.corpus.manifest import TARGETS, Target
-from drummix.errors import SettingError
+from drummix.corpus.manifest import Target
+from drummix.errors import SettingError, TextFileError
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
 from drummix.nn.live_settings import LiveSettings
+from drummix.plain_data import Within, check_fields, convert, parse_toml
 
 FINETUNE_LEARNING_RATE = 1e-5
-LOSSES = ("l1", "l1+mrstft")
-PRECISIONS = ("32", "bf16-mixed", "16-mixed")
+MAX_BATCH_FRAMES = 1 << 28
+"""Frames that go into a step: their eight microphones alone take 8.6 GB."""
+
+_Count = Annotated[int, Within(1, 1_000_000)]
+_Share = Annotated[float, Within(0.0, 1.0, is_below=True)]
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,20 @@ class ClipSettings:
         workers: Processes that read clips.
     """
 
-    batch_size: int = 16
-    bottleneck_frames: int = PAPER_BOTTLENECK_FRAMES
-    stem_dropout: float = 0.0
+    batch_size: Annotated[int, Within(1, 4096)] = 16
+    bottleneck_frames: Annotated[int, Within(5, 100_000)] = PAPER_BOTTLENECK_FRAMES
+    stem_dropout: _Share = 0.0
     peak_normalised: bool = False
     disturb: tuple[str, ...] = ()
-    gain_jitter_db: float = 0.0
-    validation_clips: int = 4
-    workers: int = 1
+    gain_jitter_db: Annotated[float, Within(0.0, 12.0)] = 0.0
+    validation_clips: Annotated[int, Within(1, 10_000)] = 4
+    workers: Annotated[int, Within(0, 256)] = 1
 
     def __post_init__(self) -> None:
-        _at_least("clips", self, batch_size=1, bottleneck_frames=5, validation_clips=1, workers=0)
-        if not 0.0 <= self.stem_dropout < 1.0:
-            raise SettingError(f"clips.stem_dropout is {self.stem_dropout}; give 0.0 up to 1.0")
-        if not 0.0 <= self.gain_jitter_db <= 12.0:
-            raise SettingError(f"clips.gain_jitter_db is {self.gain_jitter_db}; give 0.0 to 12.0")
+        check_fields(self)
         check_kinds(self.disturb)
         if self.stem_dropout and "dropout" in self.disturb:
-            raise SettingError(
-                "clips.stem_dropout and dropout in clips.disturb both silence stems; give one"
-            )
+            raise SettingError("stem_dropout and dropout in disturb both silence stems; give one")
 
 
 @dataclass(frozen=True)
@@ -77,20 +73,15 @@ class StageSettings:
             Where the clock decides, a run cannot be repeated exactly.
     """
 
-    learning_rate: float = 1e-4
+    learning_rate: Annotated[float, Within(0.0, 1.0, is_above=True, is_below=True)] = 1e-4
     decay: Literal["none", "cosine"] = "none"
-    max_epochs: int = 1000
-    patience: int = 20
-    bias_rate: float = 1.0
-    max_minutes: float = 0.0
+    max_epochs: Annotated[int, Within(0, 1_000_000)] = 1000
+    patience: _Count = 20
+    bias_rate: Annotated[float, Within(0.0, 1.0)] = 1.0
+    max_minutes: Annotated[float, Within(0.0)] = 0.0
 
     def __post_init__(self) -> None:
-        _at_least("stage", self, max_epochs=0, patience=1, max_minutes=0)
-        if not 0.0 <= self.bias_rate <= 1.0:
-            raise SettingError(f"bias_rate is {self.bias_rate}; give 0.0 to 1.0")
-        if not 0.0 < self.learning_rate < 1.0:
-            raise SettingError(f"learning_rate is {self.learning_rate}; give 0.0 to 1.0")
-        _one_of("decay", self.decay, ("none", "cosine"))
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -127,16 +118,16 @@ class TrainSettings:
     target: Target
     corpora: tuple[str, ...]
     output: str
-    seed: int = 0
+    seed: Annotated[int, Within(0)] = 0
     live: LiveSettings | None = None
     init_from: str = ""
-    epoch_steps: int = 2000
+    epoch_steps: _Count = 2000
     loss: Literal["l1", "l1+mrstft"] = "l1"
-    mrstft_weight: float = 0.01
+    mrstft_weight: Annotated[float, Within(0.0)] = 0.01
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
-    devices: int = 1
-    gradient_clip: float = 0.0
-    ema_decay: float = 0.0
+    devices: Annotated[int, Within(1, 256)] = 1
+    gradient_clip: Annotated[float, Within(0.0)] = 0.0
+    ema_decay: _Share = 0.0
     compile: bool = False
     network: WaveUNetConfig = field(default_factory=WaveUNetConfig)
     clips: ClipSettings = field(default_factory=ClipSettings)
@@ -146,12 +137,7 @@ class TrainSettings:
     )
 
     def __post_init__(self) -> None:
-        _at_least(
-            "training", self, epoch_steps=1, devices=1, gradient_clip=0, mrstft_weight=0, seed=0
-        )
-        _one_of("target", self.target, TARGETS)
-        _one_of("loss", self.loss, LOSSES)
-        _one_of("precision", self.precision, PRECISIONS)
+        check_fields(self)
         if bool(self.corpora) == (self.live is not None):
             which = "both corpora and [live]" if self.corpora else "neither corpora nor [live]"
             raise SettingError(f"{which}; name at least one corpus, or what to render on the fly")
@@ -160,8 +146,13 @@ class TrainSettings:
                 f"live.pools is {self.live.pools} for {self.clips.workers} clips.workers; "
                 "give a multiple, so that each has pools of its own"
             )
-        if not 0.0 <= self.ema_decay < 1.0:
-            raise SettingError(f"ema_decay is {self.ema_decay}; give 0.0 up to 1.0")
+        n_frames = self.clips.batch_size * self.network.input_frames(self.clips.bottleneck_frames)
+        if n_frames > MAX_BATCH_FRAMES:
+            raise SettingError(
+                f"clips.batch_size {self.clips.batch_size} and clips.bottleneck_frames "
+                f"{self.clips.bottleneck_frames} make steps of {n_frames:,} frames; expected at "
+                f"most {MAX_BATCH_FRAMES:,}"
+            )
         if self.clips.batch_size % self.devices:
             raise SettingError(
                 f"clips.batch_size is {self.clips.batch_size} for {self.devices} devices; "
@@ -194,29 +185,16 @@ def read_train_settings(path: Path) -> TrainSettings:
     """Read the settings of a training run.
 
     Raises:
-        SettingError: If the file is missing, is not TOML, or has an unknown or wrong value.
+        TextFileError: If the file is missing, is not TOML, or has an unknown or wrong value.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingError(f"{path} does not exist; give a training configuration") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError(f"{path} is not a TOML file ({error})") from None
-    try:
-        tables: dict[str, Any] = {}
-        for name, kind in _TABLES.items():
-            if name in values:
-                table = values.pop(name)
-                if name == "finetune" and isinstance(table, Mapping):
-                    table = {"learning_rate": FINETUNE_LEARNING_RATE, **table}
-                tables[name] = _from_table(kind, table, name)
-        if "live" in tables:
-            values.setdefault("corpora", [])
-        if values.get("precision") in (16, 32):
-            values["precision"] = str(values["precision"])
-        settings = _from_table(TrainSettings, {**values, **tables}, "")
-    except SettingError as error:
-        raise SettingError(f"{path}: {error}") from None
+    values = parse_toml(path, error=TextFileError, hint="give a training configuration")
+    if isinstance(values.get("finetune"), dict):
+        values["finetune"] = {"learning_rate": FINETUNE_LEARNING_RATE, **values["finetune"]}
+    if "live" in values:
+        values.setdefault("corpora", [])
+    if values.get("precision") in (16, 32):
+        values["precision"] = str(values["precision"])
+    settings = convert(values, TrainSettings, error=TextFileError, name=str(path))
     base = path.resolve().parent
     return TrainSettings(
         **{
@@ -232,65 +210,3 @@ def read_train_settings(path: Path) -> TrainSettings:
 def _beside(base: Path, start: str) -> str:
     """A model folder beside the TOML file as its path, the name of a shipped model as it is."""
     return str(base / start) if start and (base / start).is_dir() else start
-
-
-_TABLES: Mapping[str, type] = {
-    "network": WaveUNetConfig,
-    "clips": ClipSettings,
-    "main": StageSettings,
-    "finetune": StageSettings,
-    "live": LiveSettings,
-}
-_Settings = TypeVar("_Settings")
-
-
-def _from_table(kind: type[_Settings], values: object, where: str) -> _Settings:
-    prefix = f"{where}." if where else ""
-    if not isinstance(values, Mapping):
-        raise SettingError(f"{where} is {values!r}; expected a table")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    read = {}
-    for name, value in values.items():
-        if name not in known:
-            raise SettingError(f"unknown key {prefix}{name}; known: {', '.join(sorted(known))}")
-        is_list = isinstance(value, list) and str(known[name].type).startswith("tuple")
-        read[name] = tuple(value) if is_list else value
-        _check_type(f"{prefix}{name}", read[name], str(known[name].type))
-    try:
-        return kind(**read)
-    except TypeError as error:
-        missing = str(error).partition("argument")[2].lstrip("s: ").replace(" and ", ", ")
-        raise SettingError(f"missing {missing}") from None
-
-
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "int": int,
-    "float": (int, float),
-    "str": str,
-    "bool": bool,
-    "tuple[str, ...]": tuple,
-}
-
-
-def _check_type(name: str, value: object, annotation: str) -> None:
-    expected = _TYPES.get(annotation)
-    if expected is None:
-        return
-    wrong_bool = isinstance(value, bool) and annotation != "bool"
-    if wrong_bool or not isinstance(value, expected):
-        kind = "list of str" if annotation.startswith("tuple") else annotation
-        raise SettingError(f"{name} is {value!r}; expected {kind}")
-    if isinstance(value, tuple) and not all(isinstance(entry, str) for entry in value):
-        raise SettingError(f"{name} is {list(value)!r}; expected list of str")
-
-
-def _at_least(where: str, settings: object, **lowest: int) -> None:
-    for name, low in lowest.items():
-        if not getattr(settings, name) >= low:  # NaN is not
-            raise SettingError(f"{where}.{name} is {getattr(settings, name)}; give {low} or more")
-
-
-def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
-        raise SettingError(f"{name} is {value!r}; give {listed}")

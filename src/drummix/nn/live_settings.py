@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from drummix.corpus.plan import CorpusSettings, kit_label, synthkit_seed
-from drummix.errors import SettingError
+from drummix.plain_data import Within, check_fields
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,19 @@ class LiveSettings:
 
     kits: tuple[str, ...]
     groove: str
-    engineer: int = 1
-    seed: int = 0
+    engineer: Annotated[int, Within(0)] = 1
+    seed: Annotated[int, Within(0)] = 0
     min_item_s: float = 8.0
     max_item_s: float = 40.0
     tuning: bool = False
     validation_hours: float = 0.2
-    sessions: int = 12
-    clips_per_session: int = 48
-    pools: int = 2
+    sessions: Annotated[int, Within(1, 10_000)] = 12
+    clips_per_session: Annotated[int, Within(1, 1_000_000)] = 48
+    pools: Annotated[int, Within(1, 1024)] = 2
 
     def __post_init__(self) -> None:
-        for name in ("sessions", "clips_per_session", "pools"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"live.{name} is {getattr(self, name)}; give 1 or more")
-        try:
-            self.corpus_settings("validation")
-        except SettingError as error:
-            raise SettingError(f"live: {error}") from None
+        check_fields(self)
+        self.corpus_settings("validation")
 
     def corpus_settings(self, part: str) -> CorpusSettings:
         """Settings of the corpus that one part would be: ``train`` or ``validation``."""

@@ -25,6 +25,10 @@ _TOML_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)|\'[^\']*+(?:\'|$)')
 _TOML_WORD_ENDS = re.compile(r"[\s,=\[\]{}]+")
 
 
+_TOO_LONG = object()
+"""Stands for a whole number of too many digits, until its place in the data is known."""
+
+
 class _RefusedError(Exception):
     """Something that a text must not hold; it never leaves this module."""
 
@@ -86,8 +90,6 @@ def parse_json(
                 text,
                 object_pairs_hook=_without_twins,
                 parse_int=lambda digits: _whole(digits, limits),
-                parse_float=lambda digits: _float(digits, limits),
-                parse_constant=lambda word: _float(word, limits),
             )
         except json.JSONDecodeError as problem:
             raise _RefusedError(
@@ -111,7 +113,7 @@ def parse_toml(
     def load(text: str) -> Any:
         _refuse_long_keys(text, limits)
         try:
-            return tomllib.loads(text, parse_float=lambda digits: _float(digits, limits))
+            return tomllib.loads(text)
         except ValueError as problem:  # TOMLDecodeError, or a number of thousands of digits
             if not isinstance(problem, tomllib.TOMLDecodeError):
                 raise _RefusedError(
@@ -144,17 +146,8 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keyed
 
 
-def _whole(digits: str, limits: Limits) -> int:
-    if len(digits.lstrip("-")) > limits.digits:
-        raise _RefusedError(f" holds a number of more than {limits.digits} digits")
-    return int(digits)
-
-
-def _float(digits: str, limits: Limits) -> float:
-    value = float(digits)
-    if not (math.isfinite(value) or limits.any_number):
-        raise _RefusedError(f" holds {shown(digits)[1:-1]}; expected numbers that are finite")
-    return value
+def _whole(digits: str, limits: Limits) -> object:
+    return int(digits) if len(digits.lstrip("-")) <= limits.digits else _TOO_LONG
 
 
 def _refuse_long_keys(text: str, limits: Limits) -> None:
@@ -181,12 +174,19 @@ def _check(plain: object, limits: Limits) -> None:
         elif isinstance(value, str):
             _check_text(value, where, limits)
             continue
-        elif type(value) is int and value.bit_length() > 3.33 * limits.digits:
-            raise _RefusedError(f": {_path(where)} has more than {limits.digits} digits")
         else:
+            _check_number(value, where, limits)
             continue
         if depth >= limits.depth:
             raise _RefusedError(f" nests deeper than {limits.depth} levels")
+
+
+def _check_number(value: object, where: tuple[Any, ...] | None, limits: Limits) -> None:
+    is_long = type(value) is int and value.bit_length() > 3.33 * limits.digits
+    if is_long or value is _TOO_LONG:
+        raise _RefusedError(f": {_path(where)} has more than {limits.digits} digits")
+    if isinstance(value, float) and not (limits.any_number or math.isfinite(value)):
+        raise _RefusedError(f": {_path(where)} is {value}; expected a number that is finite")
 
 
 def _check_text(text: str, where: tuple[Any, ...] | None, limits: Limits) -> None:

@@ -33,6 +33,7 @@ _NAMES: Mapping[Any, str] = {
     str: "a text",
     type(None): "null",
 }
+_PLURALS: Mapping[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 class _RefusedError(Exception):
@@ -268,7 +269,7 @@ def _expected(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _choice([str(member.value) for member in hint])
     if origin in _LISTS:
-        return "a list"
+        return f"a list of {_PLURALS[arguments[0]]}" if arguments[0] in _PLURALS else "a list"
     return _NAMES.get(hint, "a table")
 
 
