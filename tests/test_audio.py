@@ -1,7 +1,10 @@
 """Sound files: what goes in comes out, and what is wrong is said in one line."""
 
 import errno
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -203,11 +206,14 @@ def cut_flac(path):
     path.write_bytes(content[: len(content) // 2])
 
 
-def odd_rate(path):
-    write(path, Audio(noise(1), 48_000))
-    content = bytearray(path.read_bytes())
-    content[24:28] = struct.pack("<I", 10)
-    path.write_bytes(content)
+def with_rate(rate_hz):
+    def make(path):
+        write(path, Audio(noise(1), 48_000))
+        content = bytearray(path.read_bytes())
+        content[24:28] = struct.pack("<I", rate_hz)
+        path.write_bytes(content)
+
+    return make
 
 
 BAD_FILES = {
@@ -218,7 +224,8 @@ BAD_FILES = {
     "missing": (lambda p: None, "No such file"),
     "cut off": (cut_wav, r"promises 0\.208 s, 0\.104 s"),
     "cut off flac": (cut_flac, "damaged"),
-    "10 Hz": (odd_rate, "10 Hz"),
+    "10 Hz": (with_rate(10), "10 Hz; expected 1000 to 768000"),
+    "768001 Hz": (with_rate(768_001), "768001 Hz; expected 1000 to 768000"),
 }
 
 
@@ -230,6 +237,63 @@ def test_file_that_cannot_be_read_is_one_clear_line(tmp_path, kind):
     with pytest.raises(AudioFileError, match=words) as caught:
         read(path)
     assert_one_line_naming(caught.value, path)
+
+
+@pytest.mark.parametrize("rate_hz", [1_000, 768_000])
+def test_every_rate_that_converters_have_is_read(tmp_path, rate_hz):
+    with_rate(rate_hz)(tmp_path / "snare.wav")
+    assert probe(tmp_path / "snare.wav").rate_hz == rate_hz
+
+
+RIFF_FORMAT = b"RIFF\0\0\0\x40WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 44_100, 88_200, 2, 16)
+ENDLESS = {
+    "zeros after a WAV's format": (RIFF_FORMAT, b"", "not a sound file"),
+    "zeros after an AIFF's head": (b"FORM\0\0\0\0AIFF", b"", "not a sound file"),
+    "empty chunks of a WAV": (b"RIFF\0\0\0\0WAVE", b"junk\0\0\0\0", "10000 chunks"),
+    "empty chunks of an AIFF": (b"FORM\0\0\0\0AIFF", b"ANNO\0\0\0\0", "10000 chunks"),
+    "empty chunks of a CAF": (b"caff\0\1\0\0", b"free" + bytes(8), "10000 chunks"),
+    "empty chunks of a W64": (
+        b"riff" + bytes(36),
+        b"junk" + bytes(12) + struct.pack("<Q", 24),
+        "10000 chunks",
+    ),
+    "empty blocks of a FLAC": (b"fLaC", b"\1\0\0\0", "10000 chunks"),
+    "empty tags": (b"", b"ID3\4" + bytes(6), "20 tags"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_gigabyte_of_nothing_is_one_line_within_two_seconds_and_in_little_memory(tmp_path, kind):
+    head, repeated, words = ENDLESS[kind]
+    path = tmp_path / "snare.wav"
+    with path.open("wb") as file:
+        file.write(head + repeated * 100_000)
+        file.truncate(1_000_000_000)
+    # A limit of processor time ends the child wherever it hangs, in C too.
+    child = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_CPU, (2, 2))\n"
+        "from drummix import audio, errors\n"
+        "try: audio.probe(sys.argv[1])\n"
+        "except errors.AudioFileError as error: print(error)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", child, path], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    said = process.stdout.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.stdout.close()
+    process.returncode = status
+    assert status == 0
+    assert words in said
+    assert_one_line_naming(said.rstrip("\n"), path)
+    assert usage.ru_maxrss < 300_000
+
+
+def test_file_with_thousands_of_markers_is_read(tmp_path):
+    path = tmp_path / "a.wav"
+    write(path, Audio(noise(1), 48_000))
+    content = path.read_bytes()
+    path.write_bytes(content + 9_900 * (b"note" + struct.pack("<I", 3) + b"abc\0"))
+    assert probe(path).n_samples == 10_000
 
 
 @pytest.mark.parametrize("suffix", [".aiff", ".rf64"])

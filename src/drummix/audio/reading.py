@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from drummix.audio.container import lacks_last_ogg_page, missing_bytes
+from drummix.audio.container import check_chunks, lacks_last_ogg_page, missing_bytes
 from drummix.audio.samples import (
     RESAMPLING_QUALITY,
     Audio,
@@ -30,6 +30,9 @@ AUDIO_SUFFIXES = frozenset(
 
 FOREIGN_AUDIO_SUFFIXES = frozenset([".m4a", ".mp4", ".aac", ".wma", ".ape", ".wv", ".alac"])
 """Suffixes of sound files that cannot be read and must be converted first."""
+
+MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
+"""Converters go up to 768 kHz; a header that says more is damaged."""
 
 _LOSSY_FORMATS = frozenset({"OGG", "MP3"})
 _LOSSY_SHORTFALL_SAMPLES = 4 * 1152
@@ -224,6 +227,7 @@ def _open_for_reading(path: Path) -> soundfile.SoundFile:
             raise AudioFileError(f"{path} is a folder; expected a sound file")
         if size_bytes == 0:
             raise AudioFileError(f"{path} is empty (0 bytes); copy or export it again")
+        check_chunks(path)
         n_missing, n_promised = missing_bytes(path)
         if lacks_last_ogg_page(path):
             raise AudioFileError(f"{path} is cut off: its end is missing; copy or export it again")
@@ -250,9 +254,10 @@ def _check_header(path: Path, file: soundfile.SoundFile, n_missing: int, n_promi
         raise _cut_off(path, promised_s, there_s)
     if file.frames == 0:
         raise AudioFileError(f"{path} holds no samples; export it again, or take it out")
-    if file.samplerate < 1000:
+    if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
         raise AudioFileError(
-            f"{path} has a sample rate of {file.samplerate} Hz; expected at least 1000 Hz"
+            f"{path} has a sample rate of {file.samplerate} Hz; expected {MIN_RATE_HZ} to "
+            f"{MAX_RATE_HZ} Hz: export it again"
         )
 
 

@@ -46,6 +46,10 @@ def add_weighted_energy(
         s2, s3 = state[channel, 2], state[channel, 3]
         start = 0
         for cell in range(ends.size):
+            # Digital silence after digital silence leaves no energy.
+            if s0 == 0.0 and s1 == 0.0 and s2 == 0.0 and s3 == 0.0:
+                while start < ends[cell] and samples[channel, start] == 0.0:
+                    start += 1
             energy = 0.0
             for n in range(start, ends[cell]):
                 heard = np.float64(samples[channel, n])
