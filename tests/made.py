@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from drummix import audio
 from drummix.audio import Audio
 from drummix.corpus.manifest import CorpusItem
 from drummix.mixers.architecture import WaveUNetConfig
+from drummix.notices import Code, Notice
 from drummix.roles import PAPER_ROLES
 
 RATE_HZ = 44_100
@@ -21,6 +22,11 @@ KIT_NOTES = {36: "Kick", 38: "Snare", 49: "Crash"}
 KIT_CHANNELS = ("Kick", "Snare", "OHL", "OHR")
 KIT_MAINS = {"Kick": "Kick", "Snare": "Snare", "Crash": "OHL"}
 STYLES = {"train": "rock/a", "validation": "funk", "test": "latin/samba"}
+
+
+def codes(notices: Iterable[Notice]) -> set[Code]:
+    """What notices say, without what they say it about."""
+    return {notice.code for notice in notices}
 
 
 def model_card(config: WaveUNetConfig, target: str = "wet", **changes: Any) -> dict[str, Any]:

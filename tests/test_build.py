@@ -26,6 +26,7 @@ from drummix.corpus.manifest import CorpusItem, file_sha256, read_manifest
 from drummix.corpus.plan import CORPUS_RATE_HZ, CorpusSettings, kit_label, plan_corpus
 from drummix.errors import CorpusError, OutputError, SettingError
 from drummix.levels import peak_dbfs
+from drummix.notices import Code, Notice
 from drummix.pool import processes
 from made import write_groove, write_kit
 
@@ -205,16 +206,15 @@ def test_stems_beyond_full_scale_are_told_of_in_one_line(
         return audio.write(target, samples) + next(n_clipped)
 
     monkeypatch.setattr(build, "write_sound", write_some_clipped)
-    said: list[str] = []
+    said: list[Notice] = []
     items = render_corpus(
-        replace(settings, hours={"test": None}), tmp_path / "c", notice=said.append
+        replace(settings, hours={"test": None}), tmp_path / "c", on_notice=said.append
     )
     assert len(items) == 2
-    [line] = said
-    assert line.startswith(
-        "1 item has samples beyond full scale, which were limited; the most, 7: "
-    )
-    assert line.split()[-1] in {item.item for item in items}
+    [notice] = said
+    assert notice.code is Code.ITEMS_LIMITED
+    assert notice.values == {"n_items": 1, "most_samples": 7}
+    assert notice.about in {item.item for item in items}
 
 
 def test_tuning_is_heard_in_stems_and_mixes_and_noted(
@@ -432,12 +432,11 @@ def test_unknown_notes_are_said_once_and_noted_in_the_item(
     workers: int, settings: CorpusSettings, tmp_path: Path
 ) -> None:
     groove = write_groove(tmp_path / "groove", {"test": 3}, notes=(54, 56))
-    said: list[str] = []
+    said: list[Notice] = []
     one_part = replace(settings, groove=str(groove), hours={"test": None})
-    items = render_corpus(one_part, tmp_path / "c", workers=workers, notice=said.append)
-    assert sorted(said) == [
-        "kit-a: no instrument for note 54; its strokes are left out",
-        "kit-a: no instrument for note 56; its strokes are left out",
+    items = render_corpus(one_part, tmp_path / "c", workers=workers, on_notice=said.append)
+    assert said == [
+        Notice(Code.NOTE_UNPLAYED, values={"note": note}, within="kit-a") for note in (54, 56)
     ]
     record = json.loads((tmp_path / "c" / "items" / f"{items[0].item}.json").read_text())
     assert record["unplayed_notes"] == [54, 56]
@@ -517,8 +516,8 @@ def test_short_performance_is_kept_whole_and_starts_at_zero() -> None:
         ({"hours": {"train": 0.0}}, "0.0 hours of part train; give more than 0"),
         ({"hours": {"train": float("nan")}}, "nan hours"),
         ({"hours": {"train": float("inf")}}, "inf hours"),
-        ({"min_item_s": 0.0}, "items of 0.0 to 40.0 s"),
-        ({"min_item_s": 50.0}, "items of 50.0 to 40.0 s"),
+        ({"min_item_s": 0.0}, "items of 0 to 40 s"),
+        ({"min_item_s": 50.0}, "items of 50 to 40 s"),
         ({"extension": "mp3"}, "files of type 'mp3'; give flac or wav"),
         ({"seed": -1}, "seed -1; give 0 or more"),
         ({"engineer": -1}, "engineer -1; give 0 or more"),

@@ -201,7 +201,7 @@ def test_unknown_notes_are_a_note_on_stderr(sources: Path, tmp_path: Path) -> No
     )
     assert result.exit_code == 0
     [note, summary] = said(result.stderr)
-    assert note == "note: kit: no instrument for note 54; its strokes are left out"
+    assert note == "warning: kit: no instrument for note 54; its strokes are left out"
     assert summary.startswith("2 items")
 
 

@@ -18,6 +18,7 @@ from drummix.errors import AudioFileError, MissingExtraError, SettingError
 from drummix.evaluation import compare
 from drummix.evaluation.comparing import best_lag
 from drummix.evaluation.measuring import METRICS
+from drummix.notices import Code, Notice
 
 RATE_HZ = 44_100
 N_SAMPLES = 2 * RATE_HZ
@@ -58,14 +59,16 @@ def test_another_rate_is_resampled_and_said(reference: Path, tmp_path: Path) -> 
     # Bursts begin at once: what they have above the resampler's pass band is lost, 49 dB down.
     # A shift of one sample would leave 2 dB.
     assert found.values[other]["si_sdr_db"] > 45.0
-    assert "48k.wav is resampled from 48000 to 44100 Hz" in found.notices
+    rates = {"from_hz": 48_000, "to_hz": 44_100}
+    assert Notice(Code.COMPARED_RESAMPLED, "48k.wav", rates) in found.notices
 
 
 def test_a_longer_mix_is_compared_over_what_is_shared(reference: Path, tmp_path: Path) -> None:
     longer = put(tmp_path / "long.wav", np.pad(drums(), ((0, 0), (0, RATE_HZ // 2))))
     found = compare(reference, [longer])
     assert found.values[longer]["si_sdr_db"] == 120.0
-    assert found.notices == ("long.wav is 0.500 s longer: the first 2.000 s are compared",)
+    lengths = {"longer_s": 0.5, "shared_s": 2.0}
+    assert found.notices == (Notice(Code.COMPARED_LONGER, "long.wav", lengths),)
 
 
 def test_a_mix_of_other_music_is_refused(reference: Path, tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ def test_mono_is_heard_from_both_sides_and_said(reference: Path, tmp_path: Path)
     found = compare(reference, [mono])
     assert found.values[mono]["si_sdr_left_db"] == 120.0
     assert found.values[mono]["si_sdr_right_db"] < 10.0
-    assert "mono.wav is mono: heard from both sides" in found.notices
+    assert Notice(Code.COMPARED_MONO, "mono.wav") in found.notices
 
 
 @pytest.mark.parametrize("late", [480, -300])
@@ -90,13 +93,11 @@ def test_a_shifted_mix_is_said_and_aligned_when_asked(
     mix = put(tmp_path / "late.wav", shifted)
     as_it_lies = compare(reference, [mix])
     assert as_it_lies.values[mix]["si_sdr_db"] < 5.0
-    which = "late" if late > 0 else "early"
-    assert f"late.wav is {abs(late)} samples {which}: SI-SDR" in as_it_lies.notices[0]
+    lag = {"late_samples": late}
+    assert as_it_lies.notices[0] == Notice(Code.COMPARED_LATE, "late.wav", lag)
     aligned = compare(reference, [mix], align=True)
     assert aligned.values[mix]["si_sdr_db"] > 100.0
-    assert aligned.notices == (
-        f"late.wav is {abs(late)} samples {which}: moved to where it fits best",
-    )
+    assert aligned.notices == (Notice(Code.COMPARED_ALIGNED, "late.wav", lag),)
 
 
 def test_lag_is_found_in_either_polarity_and_is_zero_for_silence() -> None:
@@ -111,7 +112,7 @@ def test_a_silent_mix_has_open_values_and_a_silent_reference_is_refused(
     silent = put(tmp_path / "silent.wav", 0 * drums())
     found = compare(reference, [silent])
     assert found.values[silent]["si_sdr_db"] == -120.0
-    assert "silent.wav is silent" in found.notices[0]
+    assert found.notices[0] == Notice(Code.COMPARED_SILENT, "silent.wav")
     plain = json.loads(json.dumps(found.to_mapping(), allow_nan=False))
     assert plain["mixes"][0]["metrics"]["lufs_difference_db"] is None
     with pytest.raises(AudioFileError, match=r"silent.wav is silent: there is nothing"):

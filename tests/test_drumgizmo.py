@@ -13,6 +13,7 @@ from drummix.corpus.articulations import likely_main_channels, pieces_of, with_s
 from drummix.corpus.drumgizmo import read_kit
 from drummix.corpus.kit import Hit, Piece
 from drummix.errors import CorpusError
+from drummix.notices import Code, Notice
 
 REPO = Path(__file__).resolve().parents[1]
 KITS = Path(os.environ.get("DRUMMIX_DATA", REPO.parent / "shared" / "data")) / "kits"
@@ -294,7 +295,7 @@ def test_instrument_that_is_no_part_of_a_kit_is_left_out_with_a_notice(tmp_path:
     kit = read_kit(snare_and(tambourine, notes={38: "Snare", 54: "Tambourine"}).write(tmp_path))
     assert set(kit.instruments) == {"Snare"}
     assert set(kit.note_map.values()) == {"Snare"}
-    assert kit.notices == ("no drum or cymbal that we know of, left out: Tambourine",)
+    assert kit.notices == (Notice(Code.KIT_INSTRUMENT_UNKNOWN, "Tambourine"),)
 
 
 def test_file_for_a_channel_the_kit_has_not_is_left_out_with_a_notice(tmp_path: Path) -> None:
@@ -302,7 +303,8 @@ def test_file_for_a_channel_the_kit_has_not_is_left_out_with_a_notice(tmp_path: 
     kit = read_kit(snare_and(kick, notes={36: "Kick"}).write(tmp_path))
     assert set(kit.instruments["Kick"].hits[0].channels) == {"Kick"}
     [notice] = kit.notices
-    assert "the kit has no channel 'Sub'" in notice
+    assert notice.code is Code.KIT_CHANNEL_UNKNOWN
+    assert notice.values == {"channel": "Sub"}
 
 
 def test_toms_are_ordered_by_their_notes_and_share_a_number_by_microphone(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from drummix.corpus.synthkit import synth_kit
 from drummix.corpus.taste import Taste
 from drummix.errors import CorpusError, OutputError, SettingError
 from drummix.levels import peak_dbfs
+from drummix.notices import Code, Notice
 from drummix.roles import PAPER_ROLES, Role
 
 RATE_HZ = 22_050
@@ -191,7 +192,9 @@ def test_broken_track_is_left_out_and_said(name: str, enst: Path) -> None:
     assert len(corpus.items) == 11
     [left] = [left for left in corpus.left_out if left.item == first(enst).name]
     assert problem in left.problem
-    assert corpus.notices("train")[0].startswith(f"{284 - 5} train sessions of {enst} left out")
+    [notice] = corpus.notices("train")
+    assert (notice.code, notice.about) == (Code.SESSIONS_LEFT_OUT, str(enst))
+    assert (notice.values["n_sessions"], notice.values["part"]) == (284 - 5, "train")
     report = check_enst(enst)
     [found] = [found for found in report.tracks if found.track == first(enst)]
     assert found.duration_s is None
@@ -413,7 +416,7 @@ def test_training_takes_enst_with_the_missing_tom_silent(whole: Path) -> None:
     from drummix.nn.clips import ClipSource
     from drummix.nn.config import ClipSettings
 
-    notices: list[str] = []
+    notices: list[Notice] = []
     source = ClipSource.from_corpora(
         [str(whole)],
         "train",
@@ -421,10 +424,10 @@ def test_training_takes_enst_with_the_missing_tom_silent(whole: Path) -> None:
         config=WaveUNetConfig(levels=2, filters=2),
         settings=ClipSettings(bottleneck_frames=60, peak_normalised=True),
         rate_hz=RATE_HZ,
-        notice=notices.append,
+        on_notice=notices.append,
     )
     assert len(source.items) == 6
-    assert notices[0].startswith("278 train sessions of")
+    assert (notices[0].values["n_sessions"], notices[0].values["part"]) == (278, "train")
     corpus = open_enst(whole)
     context = source.config.context_frames
     for index, item in enumerate(corpus.part("train")):

@@ -23,7 +23,7 @@ PROJECT = PYPROJECT["project"]
 # "drummix" is the package's own __init__.py, which offers the rooms above it to a user.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("arrays", "errors", "progress"),
-    ("plain_data",),
+    ("notices", "plain_data"),
     ("pool",),
     ("levels",),
     ("audio",),

@@ -8,8 +8,9 @@ from scipy.signal import lfilter
 
 from drummix.audio import Audio, write
 from drummix.errors import SessionError
-from drummix.inspection import Problem, inspect_session
+from drummix.inspection import inspect_session
 from drummix.levels import integrated_lufs, peak_dbfs, rms_dbfs
+from drummix.notices import Code
 
 RATE_HZ = 48_000
 
@@ -63,7 +64,7 @@ def kit(*, invert=()):
 
 def problems(source, name, **kwargs):
     (report,) = [report for report in inspect_session(source, **kwargs) if report.name == name]
-    return {finding.problem for finding in report.findings}
+    return {finding.code for finding in report.findings}
 
 
 def test_clean_session_has_no_findings(tmp_path):
@@ -90,15 +91,15 @@ def test_report_holds_what_the_file_holds(tmp_path):
 def test_reports_are_plain_json_without_infinities(tmp_path):
     write(tmp_path / "Kick.wav", Audio(np.zeros((1, 48_000)), RATE_HZ))
     (tmp_path / "Snare.wav").write_text("x")
-    plain = [report.as_dict() for report in inspect_session(tmp_path)]
+    plain = [report.to_dict() for report in inspect_session(tmp_path)]
     again = json.loads(json.dumps(plain, allow_nan=False))
     assert again[0]["lufs"] is None
-    assert again[0]["findings"][0]["problem"] == "silent"
+    assert again[0]["findings"][0]["code"] == "file_silent"
 
 
 @pytest.mark.parametrize(
     ("peak", "expected"),
-    [(0.0, Problem.SILENT), (1e-5, Problem.SILENT), (5e-3, Problem.LOW_LEVEL), (0.02, None)],
+    [(0.0, Code.FILE_SILENT), (1e-5, Code.FILE_SILENT), (5e-3, Code.FILE_LOW_LEVEL), (0.02, None)],
 )
 def test_silent_and_quiet_files_are_found(peak, expected):
     audio = {"kick": Audio(noise(peak=peak), RATE_HZ)}
@@ -117,17 +118,18 @@ def test_three_samples_at_full_scale_are_clipped_wherever_they_are(
     samples[0, start : start + run] = level
     write(tmp_path / "Kick.wav", Audio(samples, RATE_HZ), subtype="PCM_16")
     (report,) = inspect_session(tmp_path)
-    clipped = [f for f in report.findings if f.problem is Problem.CLIPPED]
+    clipped = [f for f in report.findings if f.code is Code.FILE_CLIPPED]
     assert bool(clipped) == is_clipped
     if clipped:
-        assert f"in 1 places, first at {start / RATE_HZ:.3f} s" in clipped[0].text
+        first_s = round(start / RATE_HZ, 3)
+        assert clipped[0].values == {"n_places": 1, "first_s": first_s}
 
 
 def test_clipped_places_are_counted_in_all_channels():
     samples = noise(2)
     samples[0, 1_000:1_010] = samples[0, 5_000:5_010] = samples[1, 500:510] = 1.0
     (report,) = inspect_session({"OH": Audio(samples, RATE_HZ)})
-    assert "in 3 places, first at 0.010 s" in report.findings[0].text
+    assert report.findings[0].values == {"n_places": 3, "first_s": 0.01}
 
 
 @pytest.mark.parametrize(("offset", "is_found"), [(0.01, True), (-0.01, True), (0.0005, False)])
@@ -135,7 +137,7 @@ def test_dc_offset_is_found_with_its_sign(offset, is_found):
     samples = noise(n_samples=480_000, peak=0.05) + np.float32(offset)
     (report,) = inspect_session({"kick": Audio(samples, RATE_HZ)})
     assert report.dc_offset == pytest.approx(offset, abs=2e-4)
-    assert (Problem.DC_OFFSET in {f.problem for f in report.findings}) == is_found
+    assert (Code.DC_OFFSET in {f.code for f in report.findings}) == is_found
 
 
 def test_mean_that_a_short_noise_has_by_chance_is_no_dc_offset():
@@ -145,7 +147,7 @@ def test_mean_that_a_short_noise_has_by_chance_is_no_dc_offset():
 
 def test_mono_file_named_stereo_is_found(tmp_path):
     write(tmp_path / "OH.wav", Audio(np.repeat(noise(), 2, axis=0), RATE_HZ))
-    assert problems(tmp_path, "OH.wav") == {Problem.MONO_AS_STEREO}
+    assert problems(tmp_path, "OH.wav") == {Code.MONO_AS_STEREO}
     write(tmp_path / "OH.wav", Audio(noise(2), RATE_HZ))
     assert problems(tmp_path, "OH.wav") == set()
 
@@ -155,21 +157,21 @@ def test_identical_twins_name_each_other(tmp_path):
     write(tmp_path / "Snare.flac", Audio(noise(), RATE_HZ), subtype="PCM_16")
     write(tmp_path / "HH.wav", Audio(noise(seed=1), RATE_HZ), subtype="PCM_16")
     reports = {report.name: report for report in inspect_session(tmp_path)}
-    assert '"Snare.flac"' in reports["Kick.wav"].findings[0].text
-    assert '"Kick.wav"' in reports["Snare.flac"].findings[0].text
+    assert reports["Kick.wav"].findings[0].values == {"others": ["Snare.flac"]}
+    assert reports["Snare.flac"].findings[0].values == {"others": ["Kick.wav"]}
     assert reports["HH.wav"].findings == ()
 
 
 def test_two_silent_files_are_silent_rather_than_twins():
     silence = Audio(np.zeros((1, 48_000)), RATE_HZ)
-    assert problems({"kick": silence, "snare": silence}, "kick") == {Problem.SILENT}
+    assert problems({"kick": silence, "snare": silence}, "kick") == {Code.FILE_SILENT}
 
 
 def test_other_rate_and_length_are_found(tmp_path):
     write(tmp_path / "Kick.wav", Audio(noise(seed=1), RATE_HZ))
     write(tmp_path / "Snare.wav", Audio(noise(seed=2), RATE_HZ))
     write(tmp_path / "HH.wav", Audio(noise(n_samples=40_000, seed=3), 44_100))
-    assert problems(tmp_path, "HH.wav") == {Problem.RATE_DIFFERS, Problem.LENGTH_DIFFERS}
+    assert problems(tmp_path, "HH.wav") == {Code.FILE_RESAMPLED, Code.FILE_PADDED}
     assert problems(tmp_path, "Kick.wav") == set()
 
 
@@ -185,17 +187,17 @@ def test_everything_that_stops_a_session_is_a_finding(tmp_path):
     bad[0, 24_000] = np.nan
     write(tmp_path / "HH.wav", Audio(bad, RATE_HZ), subtype="FLOAT")
     reports = {report.name: report for report in inspect_session(tmp_path)}
-    found = {name: {f.problem for f in report.findings} for name, report in reports.items()}
-    assert Problem.ROLE_AMBIGUOUS in found["Kick 1.wav"] & found["Kick 2.wav"]
-    assert Problem.ROLE_UNKNOWN in found["foo.wav"]
-    assert Problem.LEFT_OUT in found["click.wav"]
-    assert Problem.TOO_MANY_CHANNELS in found["Room.wav"]
-    assert found["Snare.wav"] == {Problem.UNREADABLE}
-    assert found["HH.wav"] == {Problem.UNREADABLE}
+    found = {name: {f.code for f in report.findings} for name, report in reports.items()}
+    assert Code.ROLE_CLAIMED_TWICE in found["Kick 1.wav"] & found["Kick 2.wav"]
+    assert Code.ROLE_UNKNOWN in found["foo.wav"]
+    assert Code.FILE_LEFT_OUT in found["click.wav"]
+    assert Code.TOO_MANY_CHANNELS in found["Room.wav"]
+    assert found["Snare.wav"] == {Code.FILE_UNREADABLE}
+    assert found["HH.wav"] == {Code.FILE_UNREADABLE}
     assert reports["Snare.wav"].roles == ("snare",)
     assert reports["foo.wav"].peak_dbfs is not None
     for report in reports.values():
-        assert all("\n" not in finding.text for finding in report.findings)
+        assert all("\n" not in str(finding) for finding in report.findings)
 
 
 def test_given_roles_count(tmp_path):
@@ -221,13 +223,12 @@ def test_kit_with_right_polarity_has_no_findings():
 @pytest.mark.parametrize("name", ["Snare Top", "Tom 1", "OH R"])
 def test_inverted_microphone_is_found_with_a_confidence(name):
     reports = {report.name: report for report in inspect_session(kit(invert=(name,)))}
-    (finding,) = [f for f in reports[name].findings if f.problem is Problem.INVERTED]
-    assert 0.35 <= finding.confidence <= 1.0
-    assert "confidence" in finding.text
+    (finding,) = [f for f in reports[name].findings if f.code is Code.POLARITY_INVERTED]
+    assert 0.35 <= finding.values["confidence"] <= 1.0
 
 
 def test_bottom_microphone_that_was_turned_already_is_found():
-    assert problems(kit(invert=("SN Bot",)), "SN Bot") == {Problem.INVERTED}
+    assert problems(kit(invert=("SN Bot",)), "SN Bot") == {Code.POLARITY_INVERTED}
 
 
 def test_two_microphones_of_unrelated_noise_are_not_called_inverted():
@@ -240,4 +241,4 @@ def test_copy_of_an_overhead_as_a_tom_is_a_twin_and_not_inverted():
     # The correlation's peak is at no delay at all; what is seen at a tom's delay are its ripples.
     overhead = Audio(noise(n_samples=480_000), RATE_HZ)
     audio = {"Tom 1": overhead, "OH L": overhead, "OH R": Audio(noise(seed=1), RATE_HZ)}
-    assert problems(audio, "Tom 1") == {Problem.TWIN}
+    assert problems(audio, "Tom 1") == {Code.IDENTICAL_TWINS}

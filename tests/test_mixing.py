@@ -24,6 +24,7 @@ from drummix.mixers.compute import MOST_HOP_FRAMES, Compute
 from drummix.mixers.weights import parameter_shapes, write_model
 from drummix.mixing import DEFAULT_CEILING_DBTP, mix, mix_to_file
 from drummix.mixing.scratch import Scratch, remove_leftovers
+from drummix.notices import Code
 from drummix.roles import PAPER_ROLES
 
 RATE_HZ = 44_100
@@ -165,8 +166,9 @@ def test_a_mix_that_would_exceed_the_ceiling_is_turned_down_and_says_so(tmp_path
     report = mix_to_file(takes, out / "mix.wav", system="unity")
     samples = read(out / "mix.wav").samples
     assert true_peak_dbtp(samples, RATE_HZ) == pytest.approx(DEFAULT_CEILING_DBTP, abs=0.01)
-    [notice] = [line for line in report.notices if "turned down" in line]
-    assert f"{-report.settings['level']['gain_db']:.1f} dB" in notice
+    [notice] = [notice for notice in report.notices if notice.code is Code.TURNED_DOWN]
+    gain_db = report.settings["level"]["gain_db"]
+    assert notice.values["gain_db"] == pytest.approx(gain_db, abs=1e-3)
 
 
 def test_a_quiet_mix_is_left_as_it_is(tmp_path):
@@ -197,7 +199,8 @@ def test_loudness_out_of_reach_is_said_with_what_was_reached(takes):
     assert reached < -2.0
     assert true_peak_dbtp(made.audio.samples, RATE_HZ) == pytest.approx(-1.0, abs=0.01)
     [notice] = made.notices
-    assert f"set to {reached:.1f} LUFS" in notice
+    assert notice.code is Code.LOUDNESS_LIMITED
+    assert notice.values["lufs"] == pytest.approx(reached, abs=0.05)
 
 
 @pytest.mark.parametrize("n_samples", [1000, RATE_HZ])
@@ -206,7 +209,7 @@ def test_silence_and_snippets_have_no_loudness_and_say_so(n_samples):
     made = mix(silent, system="unity", lufs=-16.0)
     assert made.settings["level"]["lufs"] is None
     assert not made.audio.samples.any()
-    assert "too short or too quiet" in made.notices[-1]
+    assert made.notices[-1].code is Code.LOUDNESS_UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from drummix.audio import Audio, read, resample, write
 from drummix.errors import AudioFileError, DrummixError, OutputError, RoleError, SessionError
+from drummix.notices import Code, Notice
 from drummix.roles import PAPER_ROLES, Role
 from drummix.session import check_target, open_session
 
@@ -63,10 +64,12 @@ def test_real_session_opens_with_no_option_given(folder):
     assert (session.name, session.rate_hz, session.n_samples) == ("take 1", RATE_HZ, 4_800)
     assert set(PAPER_ROLES) <= {stem.role for stem in session.stems}
     assert {stem.source for stem in session.left_out} == {"click.wav", "Kick Trig.wav"}
-    notices = "\n".join(session.notices)
-    for expected in ("click.wav", "Kick Trig.wav", "resampled to 48000 Hz", "padded with silence"):
-        assert expected in notices
-    assert all("\n" not in notice for notice in session.notices)
+    assert {(notice.code, notice.about) for notice in session.notices} == {
+        (Code.FILE_LEFT_OUT, "click.wav"),
+        (Code.FILE_LEFT_OUT, "Kick Trig.wav"),
+        (Code.FILE_RESAMPLED, "10_Room.wav"),
+        (Code.FILE_PADDED, "10_Room.wav"),
+    }
 
 
 def test_every_file_is_a_stem_or_left_out(folder):
@@ -120,15 +123,16 @@ def test_short_file_is_padded_with_zeros_and_a_notice(folder):
     kick = session.read()[0]
     assert np.any(kick[:1_200] != 0.0)
     assert np.all(kick[1_200:] == 0.0)
-    assert session.notices == ('padded with silence to 0.100 s: "Kick.wav" (0.025 s)',)
+    assert session.notices == (
+        Notice(Code.FILE_PADDED, "Kick.wav", {"from_s": 0.025, "to_s": 0.1}),
+    )
 
 
 def test_sample_that_resampling_rounds_away_is_no_reason_for_a_notice(folder):
     put(folder, "Kick.wav", "Snare.wav")
     put(folder, "HH.wav", rate_hz=44_100, n_samples=4_409)
-    assert [notice.split(":")[0] for notice in open_session(folder).notices] == [
-        "resampled to 48000 Hz"
-    ]
+    [notice] = open_session(folder).notices
+    assert notice.code is Code.FILE_RESAMPLED
 
 
 @pytest.mark.parametrize(
@@ -145,8 +149,9 @@ def test_most_common_rate_wins_and_the_higher_of_two(folder, rates_hz, expected_
     session = open_session(folder)
     assert session.rate_hz == expected_hz
     assert session.n_samples == expected_hz // 10
-    assert len(session.notices) == 1
-    assert session.notices[0].startswith(f"resampled to {expected_hz} Hz")
+    resampled = {n.about for n in session.notices if n.values["to_hz"] == expected_hz}
+    assert resampled == {stem.source for stem in session.stems if stem.info.rate_hz != expected_hz}
+    assert {notice.code for notice in session.notices} == {Code.FILE_RESAMPLED}
     for row, stem in zip(session.read(), session.stems, strict=True):
         audio = read(folder / stem.source)
         expected = resample(audio.samples, audio.rate_hz, expected_hz)[0]
@@ -158,8 +163,8 @@ def test_stereo_file_of_a_mono_microphone_is_summed_at_minus_6_db_with_a_notice(
     session = open_session(folder)
     left, right = read(folder / "Kick.wav").samples
     np.testing.assert_allclose(session.read()[0], 0.5 * left + 0.5 * right, atol=1e-7)
-    assert "summed to mono" in session.notices[0]
-    assert "Kick.wav" in session.notices[0]
+    [notice] = session.notices
+    assert (notice.code, notice.about) == (Code.FILE_SUMMED_TO_MONO, "Kick.wav")
 
 
 def test_stereo_file_with_equal_channels_is_just_mono(folder):
@@ -273,7 +278,7 @@ def test_file_may_be_named_exactly_or_nearly(folder, pattern):
     put(folder, "Kick.wav", "foo.wav")
     session = open_session(folder, roles={"ignore": pattern})
     assert roles_of(session) == {"Kick.wav": Role.KICK}
-    assert session.notices == ('ignored as you said: "foo.wav"',)
+    assert session.notices == (Notice(Code.FILE_IGNORED, "foo.wav"),)
 
 
 def test_several_files_may_be_ignored_by_both_ways(folder):
@@ -396,7 +401,7 @@ def test_5_channel_file_is_refused_by_name_with_the_fix(folder):
     put(folder, "Overheads.wav", n_channels=5)
     message = refusal(SessionError, folder)
     assert "Overheads.wav has 5 channels" in message
-    assert '--role ignore="Overheads.wav"' in message
+    assert "roles={'ignore': 'Overheads.wav'}" in message
 
 
 def test_unknown_names_are_all_in_one_line_with_the_fix(folder):
@@ -404,14 +409,15 @@ def test_unknown_names_are_all_in_one_line_with_the_fix(folder):
     message = refusal(RoleError, folder)
     assert '"foo.wav"' in message
     assert '"bar.wav"' in message
-    assert "--role ignore=" in message
+    assert "roles={'ignore': " in message
 
 
 def test_fix_that_the_error_offers_works(folder):
     put(folder, "Kick 1.wav", "Kick 2.wav")
     message = refusal(RoleError, folder)
-    assert '--role kick="Kick 1.wav" --role kick_out="Kick 2.wav"' in message
-    session = open_session(folder, roles={"kick": "Kick 1.wav", "kick_out": "Kick 2.wav"})
+    fix = {"kick": "Kick 1.wav", "kick_out": "Kick 2.wav"}
+    assert f"roles={fix!r}" in message
+    session = open_session(folder, roles=fix)
     assert len(session.stems) == 2
 
 
@@ -423,7 +429,8 @@ def test_one_role_given_to_two_files_is_refused(folder):
 def test_microphone_in_a_format_that_cannot_be_read_is_refused_and_other_files_are_noticed(folder):
     put(folder, "Kick.wav")
     (folder / "phone memo.m4a").write_bytes(b"x")
-    assert "phone memo.m4a" in open_session(folder).notices[0]
+    [notice] = open_session(folder).notices
+    assert (notice.code, notice.about) == (Code.FILE_OF_OTHER_FORMAT, "phone memo.m4a")
     (folder / "Snare.m4a").write_bytes(b"x")
     assert "Snare.m4a" in refusal(SessionError, folder)
     assert len(open_session(folder, roles={"ignore": "Snare.m4a"}).stems) == 1

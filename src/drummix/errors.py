@@ -8,9 +8,9 @@ Anything that is not a `DrummixError` is our own bug and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,17 @@ def in_python(parameter: Parameter) -> str:
     return f"{parameter.name}={parameter.value!r}"
 
 
+class Sayable(Protocol):
+    """What can be said in a message, as a notice."""
+
+    def sentence(self, spelling: Spelling) -> str:
+        """What it says."""
+
+
+Part = str | Parameter | Sayable
+"""A piece of a message."""
+
+
 class DrummixError(Exception):
     """Base of all errors raised on purpose by drummix.
 
@@ -48,19 +59,17 @@ class DrummixError(Exception):
         parts: The message, in pieces: texts, and a `Parameter` where it speaks of one.
     """
 
-    def __init__(self, *parts: str | Parameter) -> None:
+    def __init__(self, *parts: Part) -> None:
         super().__init__(*parts)
 
     def sentence(self, spelling: Spelling = in_python) -> str:
         """The message, with parameters as `spelling` writes them."""
-        return "".join(
-            spelling(part) if isinstance(part, Parameter) else str(part) for part in self.args
-        )
+        return "".join(_said(part, spelling) for part in self.args)
 
     def __str__(self) -> str:
         return self.sentence()
 
-    def within(self, *parts: str | Parameter) -> Self:
+    def within(self, *parts: Part) -> Self:
         """The same error, with something said before its message, as the file it is about."""
         error = _rebuilt(type(self), (*parts, *self.args), vars(self))
         assert isinstance(error, type(self))
@@ -71,11 +80,22 @@ class DrummixError(Exception):
         return _rebuilt, (type(self), self.args, vars(self))
 
 
+def _said(part: Part, spelling: Spelling) -> str:
+    if isinstance(part, str):
+        return part
+    return spelling(part) if isinstance(part, Parameter) else part.sentence(spelling)
+
+
 def _rebuilt(kind: type[DrummixError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
     error = kind.__new__(kind)
     error.args = args
     vars(error).update(state)
     return error
+
+
+def joined(parts: Iterable[Part]) -> list[Part]:
+    """Pieces with semicolons between them, for a message of several sentences."""
+    return [piece for part in parts for piece in ("; ", part)][1:]
 
 
 class AudioFileError(DrummixError):

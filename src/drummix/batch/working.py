@@ -15,6 +15,7 @@ from drummix.batch.outcome import Outcome
 from drummix.batch.record import Job, inputs_of, write_record
 from drummix.errors import DrummixError, NoMicrophoneError, RoleError
 from drummix.mixing import MixedFile, MixOptions, OutputLevel, write_mix
+from drummix.notices.wording import lines
 from drummix.session.settings_file import SETTINGS_NAME
 
 Heard = Callable[[Job, float], None]
@@ -111,7 +112,7 @@ def _outcome_of(job: Job, mixed: MixedFile) -> Outcome:
         duration_s=round(session["n_samples"] / session["rate_hz"], 3),
         lufs=level["lufs"],
         true_peak_dbtp=level["true_peak_dbtp"],
-        message=_one_line("; ".join(mixed.notices)),
+        message=_one_line("; ".join(line.text for line in lines(mixed.notices))),
     )
 
 

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from drummix.cli.output import AsJson, AsMarkdown, check_format, print_json, say_notices
+from drummix.cli.output import (
+    AsJson,
+    AsMarkdown,
+    check_format,
+    plain_notices,
+    print_json,
+    say_notices,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +52,7 @@ def compare_command(
             csv_file.write_text(found.to_csv(), encoding="utf-8")
     say_notices(found.notices)
     if as_json:
-        print_json(found.to_mapping())
+        print_json(found.to_mapping() | {"notices": plain_notices(found.notices)})
     else:
         grid = found.grid()
         typer.echo(grid.to_markdown() if as_markdown else grid.to_text())

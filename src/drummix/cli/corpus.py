@@ -15,6 +15,7 @@ from drummix.cli import corpus_reports, enst
 from drummix.cli.app import App
 from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
 from drummix.errors import DrummixError, SettingError
+from drummix.notices import Notice
 
 if TYPE_CHECKING:
     from drummix.corpus.plan import PlannedItem
@@ -143,7 +144,7 @@ def render_command(
     )
 
     start_s = time.monotonic()
-    notices: list[str] = []
+    notices: list[Notice] = []
     progress_of = _Progress()
     try:
         with shown_progress() as progress:
@@ -152,7 +153,7 @@ def render_command(
                 out,
                 workers=workers,
                 progress=lambda *step: progress(*progress_of(*step)),
-                notice=notices.append,
+                on_notice=notices.append,
             )
     except (DrummixError, OSError, KeyboardInterrupt, SystemExit):
         if progress_of.n_done:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from drummix.cli.output import AsJson, duration, print_json, printable, say, shown_progress
+from drummix.cli.output import (
+    AsJson,
+    duration,
+    print_json,
+    printable,
+    say,
+    say_notices,
+    shown_progress,
+)
 
 if TYPE_CHECKING:
     from drummix.corpus.enst import EnstTrack
@@ -136,8 +144,7 @@ def split_command(
     from drummix.corpus.splits import leave_kit_out, write_split
 
     opened = open_corpus(corpus)
-    for notice in opened.notices():
-        say(f"note: {notice}")
+    say_notices(opened.notices())
     split = leave_kit_out(opened.items, hold_out, validation_share=validation_share, seed=seed)
     write_split(out, split, corpus=corpus)
     counts = ", ".join(f"{part} {len(items)}" for part, items in split.parts.items())

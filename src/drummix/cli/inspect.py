@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from drummix.cli.app import running_spelling
 from drummix.cli.mix import Folder, RoleOptions, parse_roles
 from drummix.cli.output import (
     AsJson,
     aligned,
     duration,
     n_columns,
+    plain_notices,
     print_json,
     printable,
     say,
@@ -38,7 +40,9 @@ def inspect_command(folder: Folder, role: RoleOptions = None, as_json: AsJson = 
 
     reports = inspect_session(folder, roles=roles)
     if as_json:
-        print_json([report.as_dict() for report in reports])
+        print_json(
+            [report.to_dict() | {"findings": plain_notices(report.findings)} for report in reports]
+        )
         return
     for line in report_lines(reports, n_columns()):
         typer.echo(printable(line))
@@ -51,27 +55,21 @@ def report_lines(reports: Sequence[FileReport], columns: int) -> list[str]:
     """Reports as text: a table where it fits into `columns`, else a paragraph a file."""
     rows = [_row(report) for report in reports]
     table = aligned([_TABLE_COLUMNS, *rows])
-    if max(len(line) for line in table) <= columns:
-        lines = table
-    else:
-        lines = [line for row in rows for line in _paragraph(row, columns)]
-    findings = [
-        f"{report.name}: {finding.problem}: {finding.text}"
-        for report in reports
-        for finding in report.findings
-    ]
+    if max(len(line) for line in table) > columns:
+        table = [line for row in rows for line in _paragraph(row, columns)]
+    findings = [finding for report in reports for finding in report.findings]
     if findings:
-        lines = [*lines, "", "to look at:"]
+        table = [*table, "", "to look at:"]
     for finding in findings:
-        lines += wrapped(finding, columns, first="- ", rest="  ")
-    return lines
+        table += wrapped(finding.sentence(running_spelling()), columns, first="- ", rest="  ")
+    return table
 
 
 def _row(report: FileReport) -> tuple[str, ...]:
     role = ", ".join(report.roles) or "?"
     if report.peak_dbfs is None:
         return (report.name, role, *("-" for _ in _TABLE_COLUMNS[2:]))
-    loudness = "-" if report.as_dict()["lufs"] is None else f"{report.lufs:.1f} LUFS"
+    loudness = "-" if report.to_dict()["lufs"] is None else f"{report.lufs:.1f} LUFS"
     channels = {1: "mono", 2: "stereo"}.get(report.n_channels, f"{report.n_channels} channels")
     return (
         report.name,

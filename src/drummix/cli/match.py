@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drummix.cli.mix import RoleOptions, parse_roles
-from drummix.cli.output import AsJson, print_json, printable, say, say_notices, shown_progress
+from drummix.cli.output import (
+    AsJson,
+    plain_notices,
+    print_json,
+    printable,
+    say,
+    say_notices,
+    shown_progress,
+)
 
 if TYPE_CHECKING:
     from drummix.matching import StyleCheck
@@ -80,9 +89,12 @@ def match_command(
         print_json(
             {
                 "path": str(out),
-                "notices": list(found.notices),
+                "notices": plain_notices(found.notices),
                 "style": found.style.to_plain(),
-                "checks": [result.to_mapping() for result in checks],
+                "checks": [
+                    result.to_mapping() | {"notices": plain_notices(result.notices)}
+                    for result in checks
+                ],
             }
         )
     else:
@@ -121,8 +133,7 @@ def _say_what_was_learned(learned: Any, bus: Sequence[Any]) -> None:
 
 
 def _say_check(folder: Path, result: StyleCheck) -> None:
-    for notice in result.notices:
-        say(f"note: {printable(folder.name)}: {notice}")
+    say_notices(replace(notice, within=folder.name) for notice in result.notices)
     say(
         f"{printable(folder.name)}: {result.si_sdr_db:.1f} dB SI-SDR with the style; "
         f"{result.static_si_sdr_db:.1f} dB with the best gains and pans fitted to its own mix"

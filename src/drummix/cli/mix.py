@@ -23,7 +23,15 @@ from drummix.cli.mix_options import (
     Weights,
     parse_compute,
 )
-from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
+from drummix.cli.output import (
+    AsJson,
+    duration,
+    plain_notices,
+    print_json,
+    say,
+    say_notices,
+    shown_progress,
+)
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder with the microphone tracks of one take.")
@@ -121,7 +129,7 @@ def mix_command(
         print_json(
             {
                 "path": str(mixed.path),
-                "notices": list(mixed.notices),
+                "notices": plain_notices(mixed.notices),
                 "settings": dict(mixed.settings),
             }
         )

@@ -13,6 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
+from drummix.cli.app import running_spelling
+from drummix.notices import Notice, Severity
+from drummix.notices.wording import lines, to_plain
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
 Workers = Annotated[int, typer.Option(help="Processes that work at the same time.")]
@@ -68,10 +72,21 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def say_notices(notices: Iterable[str]) -> None:
+def say_notices(notices: Iterable[Notice | str]) -> None:
     """Tell a person what they should know, a line each, on stderr."""
     for notice in notices:
-        say(f"note: {notice}")
+        if isinstance(notice, str):
+            say(f"note: {notice}")
+    known = [notice for notice in notices if not isinstance(notice, str)]
+    for line in lines(known, running_spelling()):
+        say(f"{'warning' if line.severity is Severity.WARNING else 'note'}: {line.text}")
+
+
+def plain_notices(notices: Iterable[Notice | str]) -> list[Any]:
+    """Notices for JSON, each with its sentence."""
+    plain: list[Any] = [notice for notice in notices if isinstance(notice, str)]
+    known = [notice for notice in notices if not isinstance(notice, str)]
+    return plain + to_plain(known, running_spelling())
 
 
 def print_json(plain: Any) -> None:

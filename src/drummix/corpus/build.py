@@ -38,6 +38,7 @@ from drummix.corpus.recording import RecordingSession, licence_of, load_kit, tas
 from drummix.corpus.render import Rendering
 from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
+from drummix.notices import Code, Notice, OnNotice
 from drummix.pool import processes
 from drummix.roles import PAPER_ROLES
 
@@ -49,7 +50,6 @@ _LATER_SETTINGS: Mapping[str, Any] = {
 }
 
 Progress = Callable[[int, int, str], None]
-Notice = Callable[[str], None]
 
 
 def render_corpus(
@@ -58,7 +58,7 @@ def render_corpus(
     *,
     workers: int = 1,
     progress: Progress | None = None,
-    notice: Notice | None = None,
+    on_notice: OnNotice | None = None,
 ) -> tuple[CorpusItem, ...]:
     """Render a corpus, going on where an earlier run of the same settings stopped.
 
@@ -68,7 +68,7 @@ def render_corpus(
         workers: Processes that render at the same time; each holds a kit in memory.
         progress: Called with items done, items in all, and the name of the last one; first with
             the items that an earlier run completed and no name.
-        notice: Called with each thing that a person should know, once, in one line.
+        on_notice: Called with each thing that a person should know, once.
 
     Returns:
         The items, also written to ``manifest.csv``.
@@ -88,30 +88,23 @@ def render_corpus(
     report = progress or (lambda n_done, n_all, name: None)
     report(len(done), len(planned), "")
     missing = [plan for plan in planned if plan.name not in done]
-    said: set[str] = set()
+    said: list[Notice] = []
     clipped: dict[str, int] = {}
     for rendered in _render_all(settings, missing, folder, workers):
         done[rendered.item.item] = rendered.item
-        for line in rendered.notices:
-            if notice is not None and line not in said:
-                said.add(line)
-                notice(line)
+        for notice in rendered.notices:
+            if on_notice is not None and notice not in said:
+                said.append(notice)
+                on_notice(notice)
         if rendered.n_clipped:
             clipped[rendered.item.item] = rendered.n_clipped
         report(len(done), len(planned), rendered.item.item)
-    if notice is not None and clipped:
-        notice(_clipped_notice(clipped))
+    if on_notice is not None and clipped:
+        most = max(sorted(clipped), key=lambda name: clipped[name])
+        counts = {"n_items": len(clipped), "most_samples": clipped[most]}
+        on_notice(Notice(Code.ITEMS_LIMITED, most, counts))
     write_manifest(folder, done.values())
     return tuple(sorted(done.values(), key=lambda item: (item.part, item.item)))
-
-
-def _clipped_notice(n_clipped: Mapping[str, int]) -> str:
-    most = max(sorted(n_clipped), key=lambda name: n_clipped[name])
-    items = "item has" if len(n_clipped) == 1 else "items have"
-    return (
-        f"{len(n_clipped)} {items} samples beyond full scale, which were limited; "
-        f"the most, {n_clipped[most]}: {most}"
-    )
 
 
 @dataclass(frozen=True)
@@ -119,7 +112,7 @@ class _Rendered:
     """An item, and what a person should know about it."""
 
     item: CorpusItem
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
     n_clipped: int
 
 
@@ -198,10 +191,10 @@ class _Worker:
         item, n_clipped = self._write(plan, rendering, replace(mixes, stems=stems), details)
         return _Rendered(item, tuple(self._notices(item, rendering)), n_clipped)
 
-    def _notices(self, item: CorpusItem, rendering: Rendering) -> Iterator[str]:
-        yield from (f"{item.kit}: {line}" for line in self._kit.notices)
+    def _notices(self, item: CorpusItem, rendering: Rendering) -> Iterator[Notice]:
+        yield from (replace(notice, within=item.kit) for notice in self._kit.notices)
         for note in rendering.unplayed_notes:
-            yield f"{item.kit}: no instrument for note {note}; its strokes are left out"
+            yield Notice(Code.NOTE_UNPLAYED, values={"note": note}, within=item.kit)
 
     def _write(
         self,

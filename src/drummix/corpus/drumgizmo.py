@@ -39,6 +39,7 @@ from drummix.corpus.drumgizmo_xml import (
 )
 from drummix.corpus.kit import FloatArray, Hit, Instrument, Kit, Piece
 from drummix.errors import AudioFileError, CorpusError
+from drummix.notices import Code, Notice
 
 # Files are cut hard at the onset; this fade keeps the cut from clicking.
 _FADE_IN_S = 0.0003
@@ -118,7 +119,7 @@ class _InstrumentReader:
         self, kit_file: Path, channels: tuple[str, ...], rate_hz: int, max_hits: int | None
     ) -> None:
         self.rate_hz = rate_hz
-        self.notices: list[str] = []
+        self.notices: list[Notice] = []
         self.own_mains: dict[str, tuple[str, ...]] = {}
         self._kit_file = kit_file
         self._channels = frozenset(channels)
@@ -170,7 +171,7 @@ class _InstrumentReader:
             channel = channel_map.get(own_name, own_name)
             source = _source(entry, path)
             if channel not in self._channels:
-                self._notice(f"{path}: the kit has no channel {channel!r}; its files are left out")
+                self._note(Notice.of(Code.KIT_CHANNEL_UNKNOWN, str(path), channel=channel))
                 continue
             # A multichannel file is asked for once per channel.
             if source.path not in opened:
@@ -178,9 +179,9 @@ class _InstrumentReader:
             recordings[channel] = _channel_of(opened[source.path], source, self.rate_hz)
         return recordings
 
-    def _notice(self, line: str) -> None:
-        if line not in self.notices:
-            self.notices.append(line)
+    def _note(self, notice: Notice) -> None:
+        if notice not in self.notices:
+            self.notices.append(notice)
 
 
 def _name_of(node: Element) -> str:
@@ -290,11 +291,9 @@ def _chokes(
     return {name: others for name, others in chokes.items() if others}
 
 
-def _left_out(names: Iterable[str], pieces: Mapping[str, Piece]) -> tuple[str, ...]:
+def _left_out(names: Iterable[str], pieces: Mapping[str, Piece]) -> tuple[Notice, ...]:
     missing = [name for name in names if name not in pieces]
-    if not missing:
-        return ()
-    return (f"no drum or cymbal that we know of, left out: {', '.join(missing)}",)
+    return tuple(Notice.of(Code.KIT_INSTRUMENT_UNKNOWN, name) for name in missing)
 
 
 def _licence(root: Path, tree: Element) -> str:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from drummix import audio
 from drummix.corpus.manifest import Target
-from drummix.errors import CorpusError
+from drummix.errors import CorpusError, joined
 from drummix.levels import db_to_gain
+from drummix.notices import Code, Notice
 from drummix.roles import PAPER_ROLES, Role
 
 FloatArray = NDArray[np.float32]
@@ -123,21 +124,17 @@ class Corpus:
         if not chosen:
             wanted = "" if name is None else f" of part {name!r}"
             parts = ", ".join(sorted({item.part for item in self.items})) or "none"
-            why = "".join(f"; {line}" for line in self.notices(name))
-            raise CorpusError(f"{self.name} has no items{wanted}; parts it has: {parts}{why}")
+            missing = f"{self.name} has no items{wanted}; parts it has: {parts}"
+            raise CorpusError(*joined((missing, *self.notices(name))))
         return chosen
 
-    def notices(self, part: str | None = None) -> tuple[str, ...]:
-        """What a user of a part should know: a line where sessions of it are left out."""
+    def notices(self, part: str | None = None) -> tuple[Notice, ...]:
+        """What a user of a part should know: where sessions of it are left out."""
         missed = [left for left in self.left_out if part in (None, left.part)]
         if not missed:
             return ()
-        of_part = "" if part is None else f"{part} "
-        return (
-            f"{len(missed)} {of_part}session{'s' if len(missed) > 1 else ''} of {self.name} left "
-            f"out; the first: {missed[0].problem} "
-            f"(drummix corpus enst {self.folder} --check lists all)",
-        )
+        values = {"n_sessions": len(missed), "part": part, "first_problem": missed[0].problem}
+        return (Notice(Code.SESSIONS_LEFT_OUT, str(self.folder), values),)
 
 
 def read_stems(corpus: Path, item: SessionItem) -> FloatArray:

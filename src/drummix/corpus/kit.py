@@ -12,6 +12,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from drummix.notices import Notice
+
 FloatArray = NDArray[np.float32]
 
 
@@ -84,7 +86,7 @@ class Kit:
             (pedal and closed hi-hat stop the open one).
         choke_times_s: (stopping, stopped) instrument -> seconds until it is silent, where the kit
             states them.
-        notices: What a person should know about how the kit was read, one line each.
+        notices: What a person should know about how the kit was read.
     """
 
     name: str
@@ -95,4 +97,4 @@ class Kit:
     licence: str
     chokes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     choke_times_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()

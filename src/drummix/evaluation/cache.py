@@ -20,6 +20,7 @@ from typing import Any
 from drummix.audio import make_folder, write_text
 from drummix.corpus.items import SessionItem
 from drummix.corpus.manifest import file_sha256
+from drummix.notices import Code, Notice
 
 FORMAT = 1
 Values = Mapping[str, Mapping[str, float]]
@@ -61,6 +62,21 @@ class StoredResult:
     mixes: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, order=True)
+class Refusal:
+    """Why a kept result is not the one that is wanted.
+
+    Args:
+        reason: What differs: ``weights``, ``item``, ``levels`` or ``drummix``; or ``damaged``.
+        before: What it came from.
+        now: What is wanted.
+    """
+
+    reason: str
+    before: str = ""
+    now: str = ""
+
+
 class ResultCache:
     """The results under a report's folder.
 
@@ -68,13 +84,13 @@ class ResultCache:
         folder: Folder of the report; made if missing.
 
     Attributes:
-        refused: Reason -> number of results that were found and not used for it.
+        refused: System and reason -> number of results that were found and not used for it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._results = folder / "cache"
         self._mixes = folder / "mixes"
-        self.refused: Counter[str] = Counter()
+        self.refused: Counter[tuple[str, Refusal]] = Counter()
         make_folder(self._results)
         make_folder(self._mixes)
 
@@ -94,10 +110,10 @@ class ResultCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self.refused[f"{key.system}: damaged"] += 1
+            self.refused[key.system, Refusal("damaged")] += 1
             return None
         if (reason := _difference(found, key)) is not None:
-            self.refused[f"{key.system}: {reason}"] += 1
+            self.refused[key.system, reason] += 1
             return None
         folder = self.mixes_folder(item)
         return stored if all((folder / name).is_file() for name in stored.mixes) else None
@@ -114,11 +130,11 @@ class ResultCache:
         make_folder(path.parent)
         write_text(path, json.dumps(plain, indent=1, allow_nan=False) + "\n")
 
-    def notices(self) -> tuple[str, ...]:
-        """What was found and not used, a line each reason."""
+    def notices(self) -> tuple[Notice, ...]:
+        """What was found and not used, one for each system and reason."""
         return tuple(
-            f"{n} kept result{'s' if n > 1 else ''} of {reason}; mixed again"
-            for reason, n in sorted(self.refused.items())
+            Notice(Code.RESULTS_MADE_ANEW, system, {"n_results": n, **asdict(refusal)})
+            for (system, refusal), n in sorted(self.refused.items())
         )
 
     def _path(self, item: str, system: str) -> Path:
@@ -145,19 +161,19 @@ def code_identity() -> str:
     return f"{importlib.metadata.version('drummix')}, code {total.hexdigest()[:16]}"
 
 
-def _difference(found: Mapping[str, Any], key: ResultKey) -> str | None:
+def _difference(found: Mapping[str, Any], key: ResultKey) -> Refusal | None:
     """Why a kept result is not the one that is wanted; None if it is."""
     wanted = asdict(key)
     if found == wanted:
         return None
     if found.get("weights") != key.weights:
         theirs, ours = str(found.get("weights"))[:16] or "none", key.weights[:16] or "none"
-        return f"from other weights (sha256 {theirs}, now {ours})"
+        return Refusal("weights", theirs, ours)
     if found.get("item") != key.item:
-        return "from other audio of the same name"
+        return Refusal("item")
     if found.get("is_as_recorded") != key.is_as_recorded:
-        return "with other levels of the stems (--as-recorded)"
-    return f"by another drummix ({found.get('drummix')}, now {key.drummix})"
+        return Refusal("levels")
+    return Refusal("drummix", str(found.get("drummix")), key.drummix)
 
 
 def _with_nan(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -24,6 +24,7 @@ from drummix.evaluation.metrics import level_matched
 from drummix.evaluation.perceptual import ZIMTOHRLI, zimtohrli_distance
 from drummix.evaluation.spectral import MIN_SAMPLES
 from drummix.evaluation.table import Grid, print_number
+from drummix.notices import Code, Notice
 
 FloatArray = NDArray[np.float32]
 
@@ -41,13 +42,13 @@ class Comparison:
     Args:
         reference: The reference's file.
         values: File -> metric -> value; NaN where it has none.
-        notices: What a person should know, a line each.
+        notices: What a person should know.
         metrics: What was measured, in order.
     """
 
     reference: Path
     values: Mapping[Path, Mapping[str, float]]
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
     metrics: tuple[Metric, ...] = METRICS
 
     def grid(self) -> Grid:
@@ -75,7 +76,7 @@ class Comparison:
                 }
                 for path, values in self.values.items()
             ],
-            "notices": list(self.notices),
+            "notices": [notice.to_dict() for notice in self.notices],
         }
 
     def to_csv(self) -> str:
@@ -122,7 +123,7 @@ def compare(
     if len(set(paths)) < len(paths):
         twice = next(each for each in paths if paths.count(each) > 1)
         raise SettingError(f"{twice} is given twice; name each mix once")
-    notices: list[str] = []
+    notices: list[Notice] = []
     target = _stereo(path, read(path), notices)
     if not np.any(target.samples):
         raise AudioFileError(f"{path} is silent: there is nothing to compare a mix with")
@@ -158,27 +159,24 @@ def best_lag(mix: FloatArray, reference: FloatArray, max_lag: int) -> int:
 
 
 def _brought_together(
-    path: Path, target: Audio, reference: Path, align: bool, notices: list[str]
+    path: Path, target: Audio, reference: Path, align: bool, notices: list[Notice]
 ) -> tuple[FloatArray, FloatArray]:
     """A mix, and as much of the reference as it is compared with."""
     rate_hz = target.rate_hz
     sound = read(path)
     if sound.rate_hz != rate_hz:
-        notices.append(f"{path.name} is resampled from {sound.rate_hz} to {rate_hz} Hz")
+        rates = {"from_hz": sound.rate_hz, "to_hz": rate_hz}
+        notices.append(Notice(Code.COMPARED_RESAMPLED, path.name, rates))
         sound = read(path, rate_hz=rate_hz)
     mix, wanted = _stereo(path, sound, notices).samples, target.samples
     if not np.any(mix):
-        notices.append(f"{path.name} is silent: what has no value without sound is left open")
+        notices.append(Notice.of(Code.COMPARED_SILENT, path.name))
     lag = best_lag(mix, wanted, round(MAX_LAG_S * rate_hz))
     if lag:
-        late = f"{path.name} is {abs(lag)} samples {'late' if lag > 0 else 'early'}"
+        code = Code.COMPARED_ALIGNED if align else Code.COMPARED_LATE
+        notices.append(Notice.of(code, path.name, late_samples=lag))
         if align:
             mix, wanted = mix[:, max(0, lag) :], wanted[:, max(0, -lag) :]
-            notices.append(f"{late}: moved to where it fits best")
-        else:
-            notices.append(
-                f"{late}: SI-SDR, SDR and L1 are of the signals as they lie (--align moves it)"
-            )
     shared = min(mix.shape[1], wanted.shape[1])
     longer = max(mix.shape[1], wanted.shape[1])
     if shared < SHORTEST_SHARE * longer or shared < MIN_SAMPLES:
@@ -188,17 +186,15 @@ def _brought_together(
         )
     if shared < longer and not (align and longer - shared <= abs(lag)):
         which = path if mix.shape[1] > shared else reference
-        notices.append(
-            f"{which.name} is {(longer - shared) / rate_hz:.3f} s longer: the first "
-            f"{shared / rate_hz:.3f} s are compared"
-        )
+        lengths = {"longer_s": (longer - shared) / rate_hz, "shared_s": shared / rate_hz}
+        notices.append(Notice(Code.COMPARED_LONGER, which.name, lengths))
     return mix[:, :shared], wanted[:, :shared]
 
 
-def _stereo(path: Path, sound: Audio, notices: list[str]) -> Audio:
+def _stereo(path: Path, sound: Audio, notices: list[Notice]) -> Audio:
     if sound.n_channels > 2:
         raise AudioFileError(f"{path} has {sound.n_channels} channels; expected 1 or 2")
     if sound.n_channels == 2:
         return sound
-    notices.append(f"{path.name} is mono: heard from both sides")
+    notices.append(Notice.of(Code.COMPARED_MONO, path.name))
     return Audio(np.concatenate([sound.samples, sound.samples]), sound.rate_hz)

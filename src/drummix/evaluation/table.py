@@ -17,6 +17,7 @@ import numpy as np
 
 from drummix.corpus.manifest import TARGETS, Target
 from drummix.evaluation.measuring import METRICS
+from drummix.notices import Notice
 
 LEADING = tuple(metric for metric in METRICS if metric.is_leading)
 OTHERS = tuple(metric for metric in METRICS if metric.is_printed and not metric.is_leading)
@@ -166,7 +167,7 @@ class EvaluationTable:
     models: Mapping[str, str]
     measurements: tuple[Measurement, ...]
     failures: tuple[Failure, ...]
-    notices: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
     items: tuple[str, ...] = ()
 
     @property

@@ -24,6 +24,7 @@ from drummix.mixers.rate import resample_blocks
 from drummix.mixers.slots import Routing, route_stems
 from drummix.mixers.waveunet import input_matrix
 from drummix.mixers.weights import Model
+from drummix.notices import Code, Notice
 from drummix.session.gathering import Roles
 
 MAX_TAPS = 64
@@ -49,7 +50,7 @@ class Prepared:
         n_inputs: Inputs in each frame.
         sha256: Checksum of the frames.
         facts: What was found, plain data for the card.
-        notices: What a person should know, a line each.
+        notices: What a person should know.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Prepared:
     n_inputs: int
     sha256: str
     facts: dict[str, Any]
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
     @property
     def duration_s(self) -> float:
@@ -96,7 +97,7 @@ def prepare(pair: Pair, model: Model, path: Path, roles: Roles | None = None) ->
     # The very beginning and end are silence in both, which leaves nothing to smear.
     start += edge if found.part[0] else 0
     stop -= edge if found.part[1] < session.n_samples else 0
-    asked = f'ignored as you said: "{pair.mix.name}"'
+    own_mix = Notice.of(Code.FILE_IGNORED, pair.mix.name)
     return Prepared(
         name=pair.name,
         path=path,
@@ -107,7 +108,7 @@ def prepare(pair: Pair, model: Model, path: Path, roles: Roles | None = None) ->
         sha256=sha256,
         facts=_facts(pair, found, routing),
         notices=(
-            *(line for line in session.notices if line != asked),
+            *(notice for notice in session.notices if notice != own_mix),
             *routing.notices(),
             *_notices(found),
         ),
@@ -167,17 +168,13 @@ def _facts(pair: Pair, found: Examined, routing: Routing) -> dict[str, Any]:
     }
 
 
-def _notices(found: Examined) -> list[str]:
-    mix, notices = found.example.mix, found.notices("used from")
+def _notices(found: Examined) -> Iterator[Notice]:
+    mix = found.example.mix
+    yield from found.notices("finetune")
     explained = 1.0 - found.learned.held_out_residual
     if explained < DOUBTFUL_SHARE:
-        notices.append(
-            f"doubtful: the stems explain {explained:.0%} of {mix.name}, most mixes of their own "
-            f"stems more than {DOUBTFUL_SHARE:.0%}; is it of exactly this take, with no other "
-            "instruments in it?"
-        )
+        shares = {"explained_share": round(explained, 4), "usual_share": DOUBTFUL_SHARE}
+        yield Notice(Code.MIX_DOUBTFUL, mix.name, shares)
     if found.is_clipped:
-        notices.append(
-            f"{mix.name} is clipped ({found.facts.n_clipped} samples): the network learns that too"
-        )
-    return notices
+        n_samples = found.facts.n_clipped
+        yield Notice.of(Code.MIX_CLIPPED, mix.name, n_samples=n_samples, treatment="learned")

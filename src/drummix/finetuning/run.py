@@ -26,6 +26,7 @@ from drummix.mixers.weights import Model, load_model, write_model
 from drummix.nn.config import TrainSettings
 from drummix.nn.curve import LOG_NAME
 from drummix.nn.recording import Progress, Report
+from drummix.notices import Code, Notice
 from drummix.roles import PAPER_ROLES
 from drummix.session.gathering import Roles
 
@@ -47,14 +48,14 @@ class FineTuned:
         before: How close the start came on what was held out.
         after: How close the model comes.
         learned: Steps, and which were the best.
-        notices: What a person should know, a line each.
+        notices: What a person should know.
     """
 
     folder: Path
     before: Closeness
     after: Closeness
     learned: Learned
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data."""
@@ -65,7 +66,7 @@ class FineTuned:
             "steps": self.learned.steps,
             "best_step": self.learned.best_step,
             "ended_by": self.learned.ended_by,
-            "notices": list(self.notices),
+            "notices": [notice.to_dict() for notice in self.notices],
         }
 
 
@@ -119,7 +120,7 @@ def finetune(
     make_folder(work)
     try:
         prepared = _prepare_all(pairs, model, work, roles, tell)
-        notices = [f"{one.name}: {line}" for one in prepared for line in one.notices]
+        notices = [replace(notice, within=one.name) for one in prepared for notice in one.notices]
         sides, start_gain = _levelled(split(prepared, model.config, hold_out), model, notices)
         settings = train_settings(
             model,
@@ -212,15 +213,13 @@ def _prepare_all(
     return tuple(prepared)
 
 
-def _levelled(sides: Split, model: Model, notices: list[str]) -> tuple[Split, float]:
+def _levelled(sides: Split, model: Model, notices: list[Notice]) -> tuple[Split, float]:
     """Mixes at the polarity of the model's own, and the gain that takes those to their level."""
     gain, correlation = gain_towards(model, sides.train)
     if abs(correlation) < LEAST_CORRELATION:
         return sides, 1.0
     if gain < 0.0:
-        notices.append(
-            "the mixes are of the other polarity than the stems: they are learned turned round"
-        )
+        notices.append(Notice.of(Code.MIX_POLARITY_INVERTED))
         turned = (
             tuple(replace(one, mix_gain=-1.0) for one in side)
             for side in (sides.train, sides.held_out)

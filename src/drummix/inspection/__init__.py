@@ -5,6 +5,6 @@ Does not belong here: repairing anything, or printing.
 """
 
 from drummix.inspection.inspecting import inspect_session
-from drummix.inspection.report import FileReport, Finding, Problem
+from drummix.inspection.report import FileReport
 
-__all__ = ["FileReport", "Finding", "Problem", "inspect_session"]
+__all__ = ["FileReport", "inspect_session"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from drummix.audio import Audio, AudioInfo, resampled_length
 from drummix.errors import AudioFileError
 from drummix.inspection.measuring import Measurement, measure
 from drummix.inspection.polarity import CONFIDENT_SCORE, polarity_pairs, polarity_scores
-from drummix.inspection.report import FileReport, Finding, Problem
+from drummix.inspection.report import FileReport
+from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, Candidate, Casting, Role, cast
 from drummix.session import Entry, Session, Stem, common_rate_hz, gather
 from drummix.session.gathering import Roles, Source
@@ -42,13 +44,15 @@ def inspect_session(source: Source, *, roles: Roles | None = None) -> list[FileR
     """
     gathered = gather(source, roles=roles)
     reports = {entry.name: FileReport(entry.name, (), "") for entry in gathered.entries}
-    findings: defaultdict[str, list[Finding]] = defaultdict(list)
+    findings: defaultdict[str, list[Notice]] = defaultdict(list)
     measurements: dict[str, Measurement] = {}
     for entry in gathered.entries:
         try:
             measurements[entry.name] = _measure(entry)
         except AudioFileError as error:
-            findings[entry.name].append(Finding(Problem.UNREADABLE, str(error)))
+            findings[entry.name].append(
+                Notice.of(Code.FILE_UNREADABLE, entry.name, problem=str(error))
+            )
     entries = {e.name: e for e in gathered.entries if e.info is not None}
     casting = cast(
         [
@@ -59,7 +63,7 @@ def inspect_session(source: Source, *, roles: Roles | None = None) -> list[FileR
     _note_roles(casting, reports, findings)
     for name, measurement in measurements.items():
         reports[name] = _with_numbers(reports[name], _info(entries[name]), measurement)
-        findings[name] += _level_findings(measurement, reports[name].roles)
+        findings[name] += _level_findings(name, measurement, reports[name].roles)
     sound = {name: entry for name, entry in entries.items() if name in measurements}
     stems = _stems(casting, sound)
     _note_twins(measurements, findings)
@@ -84,18 +88,17 @@ def _info(entry: Entry) -> AudioInfo:
 def _note_roles(
     casting: Casting,
     reports: dict[str, FileReport],
-    findings: Mapping[str, list[Finding]],
+    findings: Mapping[str, list[Notice]],
 ) -> None:
     for part in casting.parts:
         report = reports[part.name]
         why = part.why.removesuffix(", left channel").removesuffix(", right channel")
         reports[part.name] = replace(report, roles=(*report.roles, part.role.value), why=why)
         if part.role in LEFT_OUT_ROLES:
-            findings[part.name].append(Finding(Problem.LEFT_OUT, f"not mixed: {part.why}"))
+            findings[part.name].append(Notice.of(Code.FILE_LEFT_OUT, part.name, why=part.why))
     for question in casting.questions:
-        for name in question.names:
-            kind = Problem.ROLE_AMBIGUOUS if reports[name].roles else Problem.ROLE_UNKNOWN
-            findings[name].append(Finding(kind, question.text))
+        for name in question.values["files"]:
+            findings[name].append(replace(question, about=name))
 
 
 def _with_numbers(report: FileReport, info: AudioInfo, measurement: Measurement) -> FileReport:
@@ -114,33 +117,33 @@ def _with_numbers(report: FileReport, info: AudioInfo, measurement: Measurement)
     )
 
 
-def _level_findings(measurement: Measurement, roles: tuple[str, ...]) -> list[Finding]:
-    found: list[Finding] = []
+def _level_findings(
+    name: str, measurement: Measurement, roles: tuple[str, ...]
+) -> Iterator[Notice]:
+    peak_dbfs = measurement.peak_dbfs
     n_channels = len(measurement.channel_digests)
+    peak = {"peak_dbfs": round(peak_dbfs, 2) if math.isfinite(peak_dbfs) else None}
     if n_channels > 2:
-        found.append(Finding(Problem.TOO_MANY_CHANNELS, f"{n_channels} channels; expected 1 or 2"))
-    if measurement.peak_dbfs < SILENT_DBFS:
-        found.append(Finding(Problem.SILENT, f"peak {measurement.peak_dbfs:.1f} dBFS"))
-    elif measurement.peak_dbfs < LOW_DBFS:
-        found.append(Finding(Problem.LOW_LEVEL, f"peak {measurement.peak_dbfs:.1f} dBFS"))
-    if measurement.n_clipped_runs:
-        found.append(
-            Finding(
-                Problem.CLIPPED,
-                f"at full scale for 3 samples or more in {measurement.n_clipped_runs} places, "
-                f"first at {measurement.first_clipped_s:.3f} s",
-            )
+        yield Notice.of(Code.TOO_MANY_CHANNELS, name, n_channels=n_channels)
+    if peak_dbfs < SILENT_DBFS:
+        yield Notice(Code.FILE_SILENT, name, peak)
+    elif peak_dbfs < LOW_DBFS:
+        yield Notice(Code.FILE_LOW_LEVEL, name, peak)
+    if measurement.n_clipped_runs and measurement.first_clipped_s is not None:
+        yield Notice.of(
+            Code.FILE_CLIPPED,
+            name,
+            n_places=measurement.n_clipped_runs,
+            first_s=round(measurement.first_clipped_s, 3),
         )
     if abs(measurement.dc_offset) > max(DC_OFFSET, measurement.dc_by_chance):
-        found.append(Finding(Problem.DC_OFFSET, f"mean {measurement.dc_offset:+.4f} of full scale"))
-    if measurement.channels_are_equal and measurement.peak_dbfs >= SILENT_DBFS:
-        pair = " although it stands for a left and a right microphone" if len(roles) == 2 else ""
-        found.append(Finding(Problem.MONO_AS_STEREO, f"both channels are the same{pair}"))
-    return found
+        yield Notice.of(Code.DC_OFFSET, name, mean=round(measurement.dc_offset, 6))
+    if measurement.channels_are_equal and peak_dbfs >= SILENT_DBFS:
+        yield Notice.of(Code.MONO_AS_STEREO, name, is_pair=len(roles) == 2)
 
 
 def _note_twins(
-    measurements: Mapping[str, Measurement], findings: Mapping[str, list[Finding]]
+    measurements: Mapping[str, Measurement], findings: Mapping[str, list[Notice]]
 ) -> None:
     same: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, measurement in measurements.items():
@@ -149,9 +152,8 @@ def _note_twins(
             same[tuple(dict.fromkeys(measurement.channel_digests))].append(name)
     for names in same.values():
         for name in names:
-            others = ", ".join(f'"{other}"' for other in names if other != name)
-            if others:
-                findings[name].append(Finding(Problem.TWIN, f"the same samples as {others}"))
+            if others := [other for other in names if other != name]:
+                findings[name].append(Notice.of(Code.IDENTICAL_TWINS, name, others=others))
 
 
 def _stems(casting: Casting, entries: Mapping[str, Entry]) -> tuple[Stem, ...]:
@@ -165,27 +167,24 @@ def _stems(casting: Casting, entries: Mapping[str, Entry]) -> tuple[Stem, ...]:
 
 
 def _note_differences(
-    stems: Sequence[Stem], rate_hz: int, findings: Mapping[str, list[Finding]]
+    stems: Sequence[Stem], rate_hz: int, findings: Mapping[str, list[Notice]]
 ) -> None:
     infos = {stem.source: stem.info for stem in stems}
     longest_s = max(info.duration_s for info in infos.values())
     for name, info in infos.items():
         if info.rate_hz != rate_hz:
-            text = f"{info.rate_hz} Hz, most files have {rate_hz} Hz; it will be resampled"
-            findings[name].append(Finding(Problem.RATE_DIFFERS, text))
+            rates = {"from_hz": info.rate_hz, "to_hz": rate_hz}
+            findings[name].append(Notice(Code.FILE_RESAMPLED, name, rates))
         if longest_s - info.duration_s > 1.5 / rate_hz:
-            text = (
-                f"{info.duration_s:.3f} s, the longest has {longest_s:.3f} s; "
-                "it will be padded with silence"
-            )
-            findings[name].append(Finding(Problem.LENGTH_DIFFERS, text))
+            lengths = {"from_s": info.duration_s, "to_s": longest_s}
+            findings[name].append(Notice(Code.FILE_PADDED, name, lengths))
 
 
 def _note_polarity(
     stems: tuple[Stem, ...],
     rate_hz: int,
     entries: Mapping[str, Entry],
-    findings: Mapping[str, list[Finding]],
+    findings: Mapping[str, list[Notice]],
 ) -> None:
     pairs = polarity_pairs(stems)
     if not pairs:
@@ -193,20 +192,18 @@ def _note_polarity(
     contents: dict[str, Path | Audio] = {name: entry.content for name, entry in entries.items()}
     session = _session(stems, rate_hz, contents)
     for pair, score in zip(pairs, polarity_scores(session, pairs), strict=True):
-        stem, partner = stems[pair.stem], stems[pair.partners[0]]
+        stem = stems[pair.stem]
         # A bottom microphone is opposite to the top one by nature, and mixers turn it.
         surprise = score if stem.role is Role.SNARE_BOTTOM else -score
         if surprise < CONFIDENT_SCORE:
             continue
-        what = "the overheads" if len(pair.partners) > 1 else f'"{partner.source}" ({partner.role})'
-        text = f"{stem.role} is opposite to {what}"
-        if stem.role is Role.SNARE_BOTTOM:
-            text = (
-                f"{stem.role} has the polarity of {what}: it was turned before, and would be "
-                f'turned again; to prevent that: --role snare_2="{stem.source}"'
-            )
-        text += f" (confidence {surprise:.0%})"
-        findings[stem.source].append(Finding(Problem.INVERTED, text, round(surprise, 3)))
+        values = {
+            "role": stem.role.value,
+            "partners": [stems[index].role.value for index in pair.partners],
+            "partner_files": [stems[index].source for index in pair.partners],
+            "confidence": round(surprise, 3),
+        }
+        findings[stem.source].append(Notice(Code.POLARITY_INVERTED, stem.source, values))
 
 
 def _session(

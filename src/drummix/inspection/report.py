@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-
-class Problem(StrEnum):
-    """The kinds of findings."""
-
-    UNREADABLE = "unreadable"
-    ROLE_UNKNOWN = "role unknown"
-    ROLE_AMBIGUOUS = "role ambiguous"
-    TOO_MANY_CHANNELS = "too many channels"
-    LEFT_OUT = "left out"
-    SILENT = "silent"
-    LOW_LEVEL = "low level"
-    CLIPPED = "clipped"
-    DC_OFFSET = "DC offset"
-    MONO_AS_STEREO = "mono as stereo"
-    TWIN = "identical twin"
-    INVERTED = "inverted polarity"
-    RATE_DIFFERS = "rate differs"
-    LENGTH_DIFFERS = "length differs"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something about a file that a person should know.
-
-    Args:
-        problem: Its kind.
-        text: What it is, with the numbers, in one line.
-        confidence: How sure it is, 0.0 to 1.0.
-    """
-
-    problem: Problem
-    text: str
-    confidence: float = 1.0
+from drummix.notices import Notice
 
 
 @dataclass(frozen=True)
@@ -77,15 +43,14 @@ class FileReport:
     rms_dbfs: float | None = None
     lufs: float | None = None
     dc_offset: float | None = None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Notice, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: no infinities, enumerations as text."""
-        plain = dataclasses.asdict(self)
-        plain["findings"] = [
-            finding | {"problem": finding["problem"].value} for finding in plain["findings"]
-        ]
-        plain["roles"] = list(self.roles)
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: no infinities, and findings without their sentences."""
+        plain = vars(self) | {
+            "roles": list(self.roles),
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
         return {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in plain.items()

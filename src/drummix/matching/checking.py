@@ -17,6 +17,7 @@ from drummix.matching.alignment import find_offset
 from drummix.matching.example import Example, FloatArray, look_through, open_mix
 from drummix.mixers.style import Style
 from drummix.mixers.style_mixer import Levels, StyleMixer
+from drummix.notices import Notice
 from drummix.session import open_session
 from drummix.session.gathering import Roles, Source
 
@@ -36,7 +37,7 @@ class StyleCheck:
     si_sdr_db: float
     static_si_sdr_db: float
     gain_db: float
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data."""
@@ -44,7 +45,7 @@ class StyleCheck:
             "si_sdr_db": round(self.si_sdr_db, 2),
             "static_si_sdr_db": round(self.static_si_sdr_db, 2),
             "gain_db": round(self.gain_db, 2),
-            "notices": list(self.notices),
+            "notices": [notice.to_dict() for notice in self.notices],
         }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from drummix.audio import Audio
 from drummix.errors import SessionError
@@ -19,6 +20,7 @@ from drummix.matching.learning import (
     learn_filters,
 )
 from drummix.mixers.base import stage_session
+from drummix.notices import Code, Notice
 from drummix.session import open_session
 from drummix.session.gathering import Roles, Source
 
@@ -28,6 +30,9 @@ stems reach 0.9 and more even with heavy processing, those of another take of th
 kit stay below 0.5."""
 
 _MANY_CLIPPED_S = 0.0001
+
+Purpose = Literal["match", "finetune"]
+"""What a mix beside its stems is used for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,29 +58,31 @@ class Examined:
         """Whether more of the mix is clipped than a stray peak."""
         return self.facts.n_clipped > _MANY_CLIPPED_S * self.example.mix.rate_hz
 
-    def notices(self, verb: str = "learned from") -> list[str]:
-        """What a person should know of how the mix lies beside its stems, a line each.
+    def notices(self, purpose: Purpose = "match") -> Iterator[Notice]:
+        """What a person should know of how the mix lies beside its stems.
 
         Args:
-            verb: What was done with the part that matches.
+            purpose: What the part that matches is used for.
         """
         example, (start, stop) = self.example, self.part
         mix, rate_hz = example.mix, example.session.rate_hz
-        notices = []
         if mix.n_channels == 1:
-            notices.append(f"{mix.name} is mono: every microphone is mixed to the centre")
+            yield Notice.of(Code.MIX_IS_MONO, mix.name)
         if mix.rate_hz != rate_hz:
-            notices.append(f"{mix.name} is {mix.rate_hz} Hz: resampled to the stems' {rate_hz} Hz")
+            rates = {"mix_rate_hz": mix.rate_hz, "session_rate_hz": rate_hz}
+            yield Notice(Code.MIX_RESAMPLED, mix.name, rates)
         if example.offset:
-            shift_ms = 1000.0 * abs(example.offset) / rate_hz
-            late, early = ("stems", "mix") if example.offset > 0 else ("mix", "stems")
-            notices.append(f"start of the {late}: {shift_ms:.2f} ms after that of the {early}")
+            late_ms = -1000.0 * example.offset / rate_hz
+            yield Notice.of(Code.MIX_STARTS_APART, mix.name, mix_late_ms=round(late_ms, 3))
         if stop - start < example.session.n_samples - 2 * rate_hz:
-            notices.append(
-                f"{verb} {start / rate_hz:.1f} s to {stop / rate_hz:.1f} s of the stems' "
-                f"{example.session.duration_s:.1f} s: the mix has no more, or differs there"
+            yield Notice.of(
+                Code.MIX_MATCHES_IN_PART,
+                mix.name,
+                purpose=purpose,
+                start_s=round(start / rate_hz, 3),
+                stop_s=round(stop / rate_hz, 3),
+                session_s=round(example.session.duration_s, 3),
             )
-        return notices
 
 
 def examine(

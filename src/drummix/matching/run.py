@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from drummix.matching.learning import (
 from drummix.matching.repair import unclipped
 from drummix.mixers.base import Progress
 from drummix.mixers.style import Style
+from drummix.notices import Code, Notice
 from drummix.session.gathering import Roles, Source
 
 DEFAULT_MAX_TAPS = 128
@@ -41,11 +43,11 @@ class Match:
 
     Args:
         style: The style.
-        notices: What a person should know, a line each.
+        notices: What a person should know.
     """
 
     style: Style
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
     def table(self) -> tuple[tuple[str, ...], ...]:
         """Microphone, gain in dB, pan, tilt in dB an octave and confidence, a row each."""
@@ -103,7 +105,7 @@ def match(
     example, part, facts = found.example, found.part, found.facts
     staged, learned = found.staged, found.learned
     session = example.session
-    notices = _notices(found)
+    notices = tuple(_notices(found))
     if facts.n_clipped and example.mix.rate_hz == session.rate_hz:
         for _ in range(_REPAIRS):
             repair = unclipped(learned.fit, facts.ceiling)
@@ -131,31 +133,26 @@ def _learn_again(
     return learn_filters(halves, staged, (n_taps, learned.ridge, learned.held_out))
 
 
-def _notices(found: Examined) -> list[str]:
-    notices, mix = found.notices(), found.example.mix
+def _notices(found: Examined) -> Iterator[Notice]:
+    yield from found.notices()
     if found.is_clipped:
-        done = (
-            "taken for at least as loud as they are, not for what they are"
-            if mix.rate_hz == found.example.session.rate_hz
-            else "they disturb the filters a little, for it is not at the stems' rate"
+        mix = found.example.mix
+        is_bounded = mix.rate_hz == found.example.session.rate_hz
+        yield Notice.of(
+            Code.MIX_CLIPPED,
+            mix.name,
+            n_samples=found.facts.n_clipped,
+            treatment="bounded" if is_bounded else "kept",
         )
-        notices.append(f"{mix.name} is clipped ({found.facts.n_clipped} samples): {done}")
-    return notices
 
 
-def _learning_notices(style: Style) -> list[str]:
-    notices = []
+def _learning_notices(style: Style) -> Iterator[Notice]:
     if style.has_plate and any(mic.plate_send_db != 0.0 for mic in style.microphones):
         sending = [m.role.value for m in style.microphones if m.plate_send_db is not None]
-        notices.append(f"the plate hears {', '.join(sending)}")
-    unknown = [mic.role.value for mic in style.microphones if not mic.is_learned]
-    if unknown:
-        listed = ", ".join(unknown)
-        notices.append(
-            f"not learned, for it is never played here: {listed}; where another song plays it, it "
-            "is mixed as the nearest tom that is known"
-        )
-    return notices
+        yield Notice.of(Code.PLATE_SENDS_FOUND, microphones=sending)
+    for mic in style.microphones:
+        if not mic.is_learned:
+            yield Notice.of(Code.MICROPHONE_NOT_LEARNED, mic.role)
 
 
 def _style(

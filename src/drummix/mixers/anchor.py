@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from drummix.errors import SessionError
+from drummix.errors import Parameter, SessionError
 from drummix.mixers.base import FloatArray, MixPlan, Progress, mixed_blocks
+from drummix.notices import Code, Notice
 from drummix.roles import Role
 from drummix.session import Session
 
@@ -46,7 +47,7 @@ class AnchorMixer:
         used = [session.stems[column].source for column in np.flatnonzero(matrix.any(axis=0))]
         return MixPlan(
             settings={"low_pass": self._description, "sources": used},
-            notices=(f"{self.name} is a test signal: it mixes the overheads alone, low-passed",),
+            notices=(Notice.of(Code.TEST_SIGNAL, self.name),),
             blocks=lambda: self._low_pass(mixed_blocks(session, matrix), session.rate_hz),
         )
 
@@ -63,7 +64,8 @@ def _overhead_matrix(session: Session) -> FloatArray:
         found = ", ".join(stem.role for stem in session.stems)
         raise SessionError(
             f"{session.name} has no overheads (found: {found}), and the anchor is nothing else; "
-            'name them: --role overhead_left="FILE"'
+            "name them: ",
+            Parameter("roles", {Role.OVERHEAD_LEFT.value: "FILE"}),
         )
     return matrix
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from drummix.audio import weighted_sums
 from drummix.gain_staging import GainStaging, StagedStem
 from drummix.mixers.streaming import ahead
+from drummix.notices import Notice
 from drummix.session import Session
 
 FloatArray = NDArray[np.float32]
@@ -29,13 +30,13 @@ class MixPlan:
 
     Args:
         settings: What the mixer will do, plain data.
-        notices: What a person should know about it, a line each.
+        notices: What a person should know about it.
         blocks: Makes the mix: stereo blocks (2, samples) at the session's rate that join to
             exactly `Session.n_samples`. May be called more than once.
     """
 
     settings: Mapping[str, Any]
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
     blocks: Callable[[], Iterator[FloatArray]]
 
 

@@ -17,6 +17,7 @@ from drummix.mixers.compute import Compute
 from drummix.mixers.unity import UnityMixer
 from drummix.mixers.waveunet import WaveUNetMixer
 from drummix.mixers.weights import load_model, read_card
+from drummix.notices import Code, Notice
 
 if TYPE_CHECKING:
     from drummix.mixers.forest.wet import WetProfile
@@ -92,7 +93,7 @@ def make_mixer(
     is_as_recorded: bool = False,
     is_paper_segments: bool = False,
     compute: Compute | None = None,
-) -> tuple[Mixer, tuple[str, ...]]:
+) -> tuple[Mixer, tuple[Notice, ...]]:
     """Make the mixer of a system.
 
     Args:
@@ -115,9 +116,11 @@ def make_mixer(
         raise SettingError(f"there is no system {name!r}; {hint}")
     if name in _TARGETS:
         model = load_model(name if weights is None else weights)
-        notices: tuple[str, ...] = ()
+        notices: tuple[Notice, ...] = ()
         if model.target != _TARGETS[name]:
-            notices = (f"the weights in {model.folder} were trained for a {model.target} mix",)
+            notices = (
+                Notice.of(Code.WEIGHTS_FOR_OTHER_TARGET, str(model.folder), target=model.target),
+            )
         mixer = WaveUNetMixer(
             name,
             model,

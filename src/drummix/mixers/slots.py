@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drummix.levels import db_to_gain
+from drummix.notices import Code, Notice
 from drummix.roles import Role
 from drummix.session import Stem
 
@@ -70,12 +71,16 @@ class Route:
     gain_db: float
     is_inverted: bool
 
-    def __str__(self) -> str:
-        side = "" if self.stem.channel is None else (" left", " right")[self.stem.channel]
-        side = side if self.stem.info.n_channels == 2 else ""
-        turned = ", polarity turned" if self.is_inverted else ""
-        level = f" ({self.gain_db:+.0f} dB{turned})" if self.gain_db or turned else ""
-        return f'"{self.stem.source}"{side}{level}'
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; the channel only where the file has two."""
+        return {
+            "input": self.input.value,
+            "source": self.stem.source,
+            "channel": self.stem.channel if self.stem.info.n_channels == 2 else None,
+            "role": self.stem.role.value,
+            "gain_db": self.gain_db,
+            "is_inverted": self.is_inverted,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,36 +99,27 @@ class Routing:
     silent: tuple[Role, ...]
     unheard: tuple[Stem, ...]
 
-    def notices(self) -> tuple[str, ...]:
+    def notices(self) -> tuple[Notice, ...]:
         """What a person should know: combined and silent inputs, and stems without one."""
-        lines = []
+        combined = []
         for role in dict.fromkeys(route.input for route in self.routes):
             routes = [route for route in self.routes if route.input is role]
             if len(routes) > 1 or routes[0].stem.role is not role:
-                lines.append(f"{role} = {' + '.join(str(route) for route in routes)}")
-        if self.silent:
-            lines.append(f"no microphone for {', '.join(self.silent)}: silent in this mix")
-        lines += [
-            f'not mixed, this network has no input for {stem.role}: "{stem.source}"'
-            for stem in self.unheard
-        ]
-        return tuple(lines)
+                joined = [route.to_dict() for route in routes]
+                combined.append(Notice.of(Code.INPUT_COMBINED, role, routes=joined))
+        return (
+            *combined,
+            *(Notice.of(Code.INPUT_SILENT, role) for role in self.silent),
+            *(
+                Notice.of(Code.STEM_UNHEARD, stem.source, role=stem.role.value)
+                for stem in self.unheard
+            ),
+        )
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for `Mix.settings`."""
-        routes = [
-            {
-                "input": route.input.value,
-                "source": route.stem.source,
-                "channel": route.stem.channel,
-                "role": route.stem.role.value,
-                "gain_db": route.gain_db,
-                "polarity_turned": route.is_inverted,
-            }
-            for route in self.routes
-        ]
         return {
-            "routes": routes,
+            "routes": [route.to_dict() for route in self.routes],
             "silent_inputs": [role.value for role in self.silent],
             "unheard": [stem.source for stem in self.unheard],
         }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
 from drummix.levels import gain_to_db
 from drummix.mixers.style import Style, StyleMic
+from drummix.notices import Code, Notice
 from drummix.roles import Role
 from drummix.session import Stem
 
@@ -27,6 +29,20 @@ _SIDES: tuple[tuple[Role, Role, Role], ...] = (
 )
 
 
+class How(StrEnum):
+    """How a stem is mixed, where the style has no microphone of its role."""
+
+    OWN = "own"
+    OTHER = "other"
+    MIRRORED = "mirrored"
+    MONO_TO_SIDE = "mono_to_side"
+    MEAN = "mean"
+    FLAT = "flat"
+    LEFT_OUT_BESIDE = "left_out_beside"
+    LEFT_OUT_UNLIKE = "left_out_unlike"
+    LEFT_OUT_LONE_TOM = "left_out_lone_tom"
+
+
 @dataclass(frozen=True, eq=False)
 class CastMic:
     """How one stem is mixed.
@@ -34,12 +50,14 @@ class CastMic:
     Args:
         stem: The stem.
         mic: The style's microphone that it is mixed as; None where it is left out.
-        why: Empty for its own; else what was borrowed, or why it is left out.
+        how: Whose it is, or why it is left out.
+        others: The style's microphones that stand in for its own, or that it is heard beside.
     """
 
     stem: Stem
     mic: StyleMic | None
-    why: str
+    how: How = How.OWN
+    others: tuple[Role, ...] = ()
 
 
 def cast_stems(
@@ -76,46 +94,44 @@ def cast_stems(
         n_seen[stem.role] += 1
         if learned[stem.role]:
             own = learned[stem.role]
-            cast.append(CastMic(stem, own[min(number, len(own) - 1)], ""))
+            cast.append(CastMic(stem, own[min(number, len(own) - 1)]))
             continue
         if bleeds and stem.role in unstruck:
-            cast.append(CastMic(stem, unstruck[stem.role], ""))
+            cast.append(CastMic(stem, unstruck[stem.role]))
             continue
         first = {role: mics[0] for role, mics in learned.items() if mics}
-        mic, why = _borrowed(stem.role, first, style.n_lead)
+        mic, how, others = _borrowed(stem.role, first, style.n_lead)
         if mic is None:
-            mic, why = _of_the_same_drum(stem.role, learned, known)
+            mic, how, others = _of_the_same_drum(stem.role, learned, known)
             if mic is not None:
                 known.add(stem.role)
-        cast.append(CastMic(stem, mic, why))
+        cast.append(CastMic(stem, mic, how, others))
     return tuple(cast)
 
 
-def cast_notices(cast: Sequence[CastMic], style: Style) -> list[str]:
-    """What a person should know about it, a line each."""
-    notices = [
-        f'"{entry.stem.source}" ({entry.stem.role}) is new to the style: {entry.why}'
-        for entry in cast
-        if entry.mic is not None and entry.why
-    ]
-    left_out = [f'"{e.stem.source}" ({e.stem.role}, {e.why})' for e in cast if e.mic is None]
-    if left_out:
-        notices.append(f"left out, for the style does not know them: {', '.join(left_out)}")
-    used = {id(entry.mic) for entry in cast if entry.mic is not None and not entry.why}
+def cast_notices(cast: Sequence[CastMic], style: Style) -> Iterator[Notice]:
+    """What a person should know about it."""
+    for entry in cast:
+        if entry.how is not How.OWN:
+            is_mixed = entry.mic is not None
+            yield Notice.of(
+                Code.STYLE_MICROPHONE_NEW if is_mixed else Code.STYLE_MICROPHONE_UNKNOWN,
+                entry.stem.source,
+                role=entry.stem.role.value,
+                how=entry.how.value,
+                others=[other.value for other in entry.others],
+            )
+    used = {id(entry.mic) for entry in cast if entry.how is How.OWN}
     roles = {entry.stem.role for entry in cast}
-    missing = [
-        mic.role
-        for mic in style.microphones
-        if mic.is_learned and id(mic) not in used and mic.role not in roles
-    ]
-    if missing:
-        notices.append(f"the style also mixes {', '.join(missing)}: not in this session")
-    return notices
+    for mic in style.microphones:
+        if mic.is_learned and id(mic) not in used and mic.role not in roles:
+            yield Notice.of(Code.STYLE_MICROPHONE_MISSING, mic.role)
 
 
-def _borrowed(
-    role: Role, learned: dict[Role, StyleMic], n_lead: int
-) -> tuple[StyleMic | None, str]:
+_Borrowed = tuple[StyleMic | None, How, tuple[Role, ...]]
+
+
+def _borrowed(role: Role, learned: dict[Role, StyleMic], n_lead: int) -> _Borrowed:
     if role in _TOMS:
         place = _TOMS.index(role)
         near = sorted(
@@ -123,47 +139,45 @@ def _borrowed(
             key=lambda other: abs(_TOMS.index(other) - place),
         )
         if near:
-            return learned[near[0]], f"mixed as its {near[0]}"
+            return learned[near[0]], How.OTHER, (near[0],)
         return _flat(role, [learned[drum] for drum in _FADER_DRUMS if drum in learned], n_lead)
     for left, right, mono in _SIDES:
         if role in (left, right):
             other = right if role is left else left
             if other in learned:
-                return _mirrored(learned[other]), f"mixed as its {other}, mirrored"
+                return _mirrored(learned[other]), How.MIRRORED, (other,)
             if mono in learned:
                 side = -1.0 if role is left else 1.0
-                return replace(learned[mono], pan=side), f"mixed as its {mono}, to its side"
+                return replace(learned[mono], pan=side), How.MONO_TO_SIDE, (mono,)
         if role is mono and left in learned and right in learned:
-            return _mean(learned[left], learned[right]), f"mixed as the mean of its {left}, {right}"
-    return None, ""
+            return _mean(learned[left], learned[right]), How.MEAN, (left, right)
+    return None, How.LEFT_OUT_UNLIKE, ()
 
 
 def _of_the_same_drum(
     role: Role, learned: dict[Role, list[StyleMic]], known: set[Role]
-) -> tuple[StyleMic | None, str]:
+) -> _Borrowed:
     for drum in _DRUMS:
         if role not in drum:
             continue
         if mixed := [other for other in drum if other in known]:
-            return None, f"beside {mixed[0]}"
+            return None, How.LEFT_OUT_BESIDE, (mixed[0],)
         for other in drum:
             if learned.get(other):
-                return learned[other][0], f"mixed as its {other}"
-    return None, "nothing like it in it"
+                return learned[other][0], How.OTHER, (other,)
+    return None, How.LEFT_OUT_UNLIKE, ()
 
 
-def _flat(role: Role, drums: Sequence[StyleMic], n_lead: int) -> tuple[StyleMic | None, str]:
+def _flat(role: Role, drums: Sequence[StyleMic], n_lead: int) -> _Borrowed:
     """A drum that nothing is known of: unfiltered, in the centre, as loud as the others."""
     if not drums:
-        return None, "no tom, kick or snare in it"
+        return None, How.LEFT_OUT_LONE_TOM, ()
     taps = np.zeros(drums[0].left.size)
     taps[n_lead] = 1.0
     gain_db = float(np.mean([drum.gain_db for drum in drums]))
     send_db = _mean_send_db(*drums)
     flat = replace(drums[0], role=role, gain_db=gain_db, pan=0.0, left=taps, right=taps)
-    return replace(
-        flat, plate_send_db=send_db
-    ), "flat, in the centre, at the fader of kick and snare"
+    return replace(flat, plate_send_db=send_db), How.FLAT, ()
 
 
 def _mirrored(mic: StyleMic) -> StyleMic:

@@ -17,6 +17,7 @@ from drummix.mixers.rate import exactly, resample_blocks
 from drummix.mixers.style import Style
 from drummix.mixers.style_bus import Bus, FedBus, chain_blocks
 from drummix.mixers.style_casting import CastMic, cast_notices, cast_stems
+from drummix.notices import Code, Notice
 from drummix.session import Session
 
 Levels = Literal["auto", "match", "as_recorded"]
@@ -72,8 +73,12 @@ class StyleMixer:
         notices = [*cast_notices(cast, style), *level_notices]
         if session.rate_hz != style.rate_hz:
             notices.append(
-                f"the style was learned at {style.rate_hz} Hz: the session is resampled to it and "
-                f"the mix back to {session.rate_hz} Hz"
+                Notice.of(
+                    Code.MIXED_AT_OTHER_RATE,
+                    "style",
+                    rate_hz=style.rate_hz,
+                    session_rate_hz=session.rate_hz,
+                )
             )
         return MixPlan(
             settings=self._settings(cast, changes_db),
@@ -83,7 +88,7 @@ class StyleMixer:
 
     def _level_changes(
         self, cast: Sequence[CastMic], staged: Sequence[StagedStem]
-    ) -> tuple[list[float], list[str]]:
+    ) -> tuple[list[float], list[Notice]]:
         """What each stem is turned up by before its filter, in dB, and what to say about it."""
         zeros = [0.0] * len(cast)
         if self._levels == "as_recorded":
@@ -97,19 +102,14 @@ class StyleMixer:
             else round(median_db if abs(change - median_db) > UNPLAYED_DB else change, 3)
             for change in changes_db
         ]
-        listed = ", ".join(
-            f"{entry.stem.role} {change:+.1f}"
+        is_asked = self._levels == "match"
+        if not is_asked and np.median(np.abs(known_db or [0.0])) <= OTHER_PREAMPS_DB:
+            return zeros, []
+        reason = "example" if is_asked else "preamps"
+        return filled, [
+            Notice.of(Code.LEVEL_SET, entry.stem.role, gain_db=change, reason=reason)
             for entry, change in zip(cast, filled, strict=True)
             if round(change, 1)
-        )
-        if self._levels == "match":
-            said = f"set to the levels of the style's example: {listed} dB" if listed else ""
-            return filled, [said] if said else []
-        if np.median(np.abs(known_db or [0.0])) <= OTHER_PREAMPS_DB:
-            return zeros, []
-        return filled, [
-            f"recorded at other levels than the style's example, so set to those: {listed} dB "
-            "(--as-recorded leaves them)"
         ]
 
     def _settings(self, cast: Sequence[CastMic], changes_db: Sequence[float]) -> dict[str, Any]:
@@ -125,7 +125,8 @@ class StyleMixer:
                     "channel": entry.stem.channel,
                     "role": entry.stem.role.value,
                     "mixed_as": None if entry.mic is None else entry.mic.role.value,
-                    "why": entry.why,
+                    "how": entry.how.value,
+                    "others": [other.value for other in entry.others],
                     "level_change_db": change_db,
                     "gain_db": None if entry.mic is None else round(entry.mic.gain_db, 3),
                     "pan": None if entry.mic is None else round(entry.mic.pan, 4),

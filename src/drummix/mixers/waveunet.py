@@ -24,6 +24,7 @@ from drummix.mixers.segments import paper_segments, run_segments
 from drummix.mixers.slots import Routing, route_stems
 from drummix.mixers.streaming import ahead
 from drummix.mixers.weights import Model
+from drummix.notices import Code, Notice
 from drummix.session import Session
 
 
@@ -66,7 +67,6 @@ class WaveUNetMixer:
             notices=(
                 *routing.notices(),
                 *self._notices(session, staged),
-                *settled.notices,
             ),
             blocks=lambda: self._blocks(session, matrix),
         )
@@ -96,25 +96,21 @@ class WaveUNetMixer:
             **routing.to_mapping(),
         }
 
-    def _notices(self, session: Session, staged: tuple[StagedStem, ...]) -> list[str]:
-        notices = []
+    def _notices(self, session: Session, staged: tuple[StagedStem, ...]) -> Iterator[Notice]:
         if session.rate_hz != self._model.rate_hz:
-            notices.append(
-                f"the network works at {self._model.rate_hz} Hz: the session is resampled to it "
-                f"and the mix back to {session.rate_hz} Hz"
+            yield Notice.of(
+                Code.MIXED_AT_OTHER_RATE,
+                "network",
+                rate_hz=self._model.rate_hz,
+                session_rate_hz=session.rate_hz,
             )
-        gains = [f"{stem.role} {stem.gain_db:+.1f}" for stem in staged if round(stem.gain_db, 1)]
-        if gains:
-            notices.append(
-                f"set to the levels the network was trained at: {', '.join(gains)} dB "
-                "(--as-recorded leaves them)"
-            )
-        bleed = [stem.role for stem in staged if stem.is_bleed]
-        if bleed:
-            notices.append(
-                f"nothing but bleed in {', '.join(bleed)}: kept below the level of a struck tom"
-            )
-        return notices
+        for stem in staged:
+            if round(stem.gain_db, 1):
+                gain_db = round(stem.gain_db, 3)
+                yield Notice.of(Code.LEVEL_SET, stem.role, gain_db=gain_db, reason="network")
+        for stem in staged:
+            if stem.is_bleed:
+                yield Notice.of(Code.ONLY_BLEED, stem.role)
 
     def _blocks(self, session: Session, matrix: FloatArray) -> Iterator[FloatArray]:
         config, rate_hz = self._model.config, self._model.rate_hz

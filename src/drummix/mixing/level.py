@@ -8,6 +8,7 @@ from typing import Any
 
 from drummix.errors import SettingError
 from drummix.levels import LoudnessMeter
+from drummix.notices import Code, Notice
 
 DEFAULT_CEILING_DBTP = -1.0
 _CHANGE_DB = 0.05
@@ -46,25 +47,35 @@ class OutputLevel:
         """The gain for a mix that `meter` has heard to its end."""
         lufs, true_peak_dbtp = meter.integrated_lufs(), meter.true_peak_dbtp()
         most_db = self.ceiling_dbtp - true_peak_dbtp
+        notice = None
         if self.lufs is None:
-            gain_db, notice = min(0.0, most_db), ""
+            gain_db = min(0.0, most_db)
             if gain_db < -_CHANGE_DB:
-                notice = (
-                    f"the mix peaked at {true_peak_dbtp:+.1f} dBTP: turned down by "
-                    f"{-gain_db:.1f} dB, to peak at {self.ceiling_dbtp:g} dBTP"
-                )
+                notice = self._notice(Code.TURNED_DOWN, true_peak_dbtp, gain_db=gain_db)
         elif math.isinf(lufs):
             gain_db = min(0.0, most_db)
-            notice = f"too short or too quiet to be set to {self.lufs:g} LUFS: level left"
+            notice = self._notice(Code.LOUDNESS_UNKNOWN, true_peak_dbtp)
         else:
-            gain_db, notice = min(self.lufs - lufs, most_db), ""
+            gain_db = min(self.lufs - lufs, most_db)
             if gain_db < self.lufs - lufs - _CHANGE_DB:
-                notice = (
-                    f"{self.lufs:g} LUFS would peak at {true_peak_dbtp + self.lufs - lufs:+.1f} "
-                    f"dBTP: set to {lufs + gain_db:.1f} LUFS, as loud as {self.ceiling_dbtp:g} "
-                    "dBTP lets it be"
-                )
+                would_peak_dbtp = true_peak_dbtp + self.lufs - lufs
+                notice = self._notice(Code.LOUDNESS_LIMITED, would_peak_dbtp, lufs=lufs + gain_db)
         return LevelDecision(self, gain_db, lufs + gain_db, true_peak_dbtp + gain_db, notice)
+
+    def _notice(self, code: Code, true_peak_dbtp: float, **values: float) -> Notice:
+        """A notice about the level: what was asked for, and the peak that stood against it."""
+        asked = {} if self.lufs is None else {"wanted_lufs": self.lufs}
+        peak_dbtp = round(true_peak_dbtp, 3) if math.isfinite(true_peak_dbtp) else None
+        found = {name: round(value, 3) for name, value in values.items()}
+        return Notice(
+            code,
+            values={
+                "ceiling_dbtp": self.ceiling_dbtp,
+                "true_peak_dbtp": peak_dbtp,
+                **asked,
+                **found,
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -76,14 +87,14 @@ class LevelDecision:
         gain_db: Gain of the whole mix in dB.
         lufs: Its loudness after that in LUFS; -inf where there is none.
         true_peak_dbtp: Its true peak after that in dBTP.
-        notice: What a person should know about it; may be empty.
+        notice: What a person should know about it; None where it is as it was asked for.
     """
 
     wanted: OutputLevel
     gain_db: float
     lufs: float
     true_peak_dbtp: float
-    notice: str
+    notice: Notice | None
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for `Mix.settings`; null where there is no loudness."""

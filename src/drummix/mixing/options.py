@@ -10,6 +10,7 @@ from drummix.errors import SettingError
 from drummix.mixers.base import Mixer
 from drummix.mixers.compute import Compute
 from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
+from drummix.notices import Notice
 
 if TYPE_CHECKING:
     from drummix.mixers.style import Style
@@ -38,7 +39,7 @@ class MixOptions:
     match_levels: bool = False
     compute: Compute | None = None
 
-    def make_mixer(self) -> tuple[Mixer, tuple[str, ...]]:
+    def make_mixer(self) -> tuple[Mixer, tuple[Notice, ...]]:
         """The mixer, for any number of sessions, and what a person should know about the choice.
 
         Raises:

@@ -22,6 +22,8 @@ from drummix.mixers.registry import DEFAULT_SYSTEM
 from drummix.mixing.level import LevelDecision, OutputLevel
 from drummix.mixing.options import MixOptions
 from drummix.mixing.scratch import Scratch, remove_leftovers
+from drummix.notices import Notice
+from drummix.notices.wording import to_plain
 from drummix.session import Session, Stem, check_target, open_session
 from drummix.session.gathering import Roles, Source
 
@@ -36,12 +38,12 @@ class Mix:
     Args:
         audio: The stereo mix at the session's rate.
         settings: Everything that was done, plain data that JSON can hold.
-        notices: What a person should know, a line each.
+        notices: What a person should know.
     """
 
     audio: Audio
     settings: Mapping[str, Any]
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
     def save(self, path: Path | str, *, subtype: str = "PCM_24") -> Path:
         """Write the mix, atomically; the suffix chooses the container.
@@ -65,12 +67,12 @@ class MixedFile:
     Args:
         path: The file.
         settings: Everything that was done, plain data that JSON can hold.
-        notices: What a person should know, a line each.
+        notices: What a person should know.
     """
 
     path: Path
     settings: Mapping[str, Any]
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
 
 def mix(
@@ -114,7 +116,7 @@ def mix(
     level = OutputLevel(lufs, true_peak_dbtp)
     session = open_session(source, roles=roles)
     options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels, compute)
-    mixer, notices = options.make_mixer()
+    mixer, of_mixer = options.make_mixer()
     plan = mixer.plan(session, progress=progress)
     meter = LoudnessMeter(session.rate_hz, 2)
     samples = np.zeros((2, session.n_samples), dtype=np.float32)
@@ -124,10 +126,11 @@ def mix(
         n_done += block.shape[1]
     decision = level.decide(meter)
     samples *= np.float32(db_to_gain(decision.gain_db))
+    notices = _all_notices(session, of_mixer, plan, decision)
     return Mix(
         audio=Audio(samples, session.rate_hz),
-        settings=_settings(mixer.name, session, plan, decision),
-        notices=_all_notices(session, notices, plan, decision),
+        settings=_settings(mixer.name, session, plan, decision, notices),
+        notices=notices,
     )
 
 
@@ -188,7 +191,7 @@ def mix_to_file(
 def write_mix(
     source: Source,
     target: Path | str,
-    ready: tuple[Mixer, tuple[str, ...]],
+    ready: tuple[Mixer, tuple[Notice, ...]],
     *,
     roles: Roles | None = None,
     level: OutputLevel,
@@ -209,7 +212,7 @@ def write_mix(
     Raises:
         DrummixError: If the session or the target are wrong.
     """
-    mixer, notices = ready
+    mixer, of_mixer = ready
     target = Path(target)
     settings_path = None if settings_path is None else Path(settings_path)
     session = open_session(source, roles=roles)
@@ -226,12 +229,13 @@ def write_mix(
             scratch.append(block)
         decision = level.decide(meter)
         _copy(scratch, writer, db_to_gain(decision.gain_db), session.n_samples, progress)
-        settings = _settings(mixer.name, session, plan, decision)
+        notices = _all_notices(session, of_mixer, plan, decision)
+        settings = _settings(mixer.name, session, plan, decision, notices)
         if settings_file is not None:
             text = json.dumps(settings, indent=2, ensure_ascii=False, allow_nan=False)
             # A file name with bytes that are no text becomes an escape that JSON knows.
             settings_file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-    return MixedFile(target, settings, _all_notices(session, notices, plan, decision))
+    return MixedFile(target, settings, notices)
 
 
 def _check_outputs(session: Session, target: Path, settings_path: Path | None) -> None:
@@ -276,14 +280,18 @@ def _copy(
 
 
 def _all_notices(
-    session: Session, notices: tuple[str, ...], plan: MixPlan, decision: LevelDecision
-) -> tuple[str, ...]:
-    said = (*session.notices, *notices, *plan.notices, decision.notice)
-    return tuple(notice for notice in said if notice)
+    session: Session, notices: tuple[Notice, ...], plan: MixPlan, decision: LevelDecision
+) -> tuple[Notice, ...]:
+    of_level = () if decision.notice is None else (decision.notice,)
+    return (*session.notices, *notices, *plan.notices, *of_level)
 
 
 def _settings(
-    system: str, session: Session, plan: MixPlan, decision: LevelDecision
+    system: str,
+    session: Session,
+    plan: MixPlan,
+    decision: LevelDecision,
+    notices: tuple[Notice, ...],
 ) -> dict[str, Any]:
     return {
         "drummix": importlib.metadata.version("drummix"),
@@ -294,10 +302,10 @@ def _settings(
             "n_samples": session.n_samples,
             "stems": [_stem_settings(stem) for stem in session.stems],
             "left_out": [_stem_settings(stem) for stem in session.left_out],
-            "notices": list(session.notices),
         },
         "mixer": dict(plan.settings),
         "level": decision.to_mapping(),
+        "notices": to_plain(notices),
     }
 
 

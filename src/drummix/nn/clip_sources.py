@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from drummix.corpus.plan import CORPUS_RATE_HZ
 from drummix.errors import CorpusError
 from drummix.nn.clips import ClipSource, Source
 from drummix.nn.config import TrainSettings
 from drummix.nn.live_clips import LiveKits, LiveSource
+from drummix.notices import OnNotice
 
 PARTS = ("train", "validation")
 
 
 def clip_sources(
-    settings: TrainSettings, *, rate_hz: int, notice: Callable[[str], None] | None = None
+    settings: TrainSettings, *, rate_hz: int, on_notice: OnNotice | None = None
 ) -> dict[str, Source]:
     """The sources of a run: part -> what its clips are cut from.
 
     Args:
         settings: The run's settings, with `corpora` or `live`.
         rate_hz: Sample rate in Hz that the network is trained at.
-        notice: Told what a person should know of the corpora, once.
+        on_notice: Called with what a person should know of the corpora, once.
 
     Raises:
         CorpusError: If a corpus, a kit or the dataset is missing, or is at another rate.
@@ -36,7 +37,7 @@ def clip_sources(
                 config=settings.network,
                 settings=settings.clips,
                 rate_hz=rate_hz,
-                notice=notice,
+                on_notice=on_notice,
             )
             for part in PARTS
         }
@@ -46,9 +47,9 @@ def clip_sources(
     for kit in live.kits:
         # Now, so that a damaged kit is found at once and processes that are forked share it.
         loaded = kits[kit]
-        if notice is not None:
-            for line in loaded.notices:
-                notice(f"{loaded.name}: {line}")
+        if on_notice is not None:
+            for notice in loaded.notices:
+                on_notice(replace(notice, within=loaded.name))
     return {
         part: LiveSource(
             live,

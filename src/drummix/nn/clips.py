@@ -6,7 +6,7 @@ before the start or after the end of an item is silence, as it is when a whole s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from drummix.mixers.architecture import WaveUNetConfig
 from drummix.nn.clip_changes import UNCHANGED, ClipChange, draw_change
 from drummix.nn.clip_lengths import ItemClips
 from drummix.nn.config import ClipSettings
+from drummix.notices import OnNotice
 from drummix.roles import PAPER_ROLES
 
 
@@ -92,7 +93,7 @@ class ClipSource(ItemClips):
         config: WaveUNetConfig,
         settings: ClipSettings,
         rate_hz: int,
-        notice: Callable[[str], None] | None = None,
+        on_notice: OnNotice | None = None,
     ) -> ClipSource:
         """Collect the items of `part`.
 
@@ -103,7 +104,7 @@ class ClipSource(ItemClips):
             config: Geometry of the network.
             settings: Length, disturbance and level of the clips.
             rate_hz: Sample rate in Hz that the items must have.
-            notice: Told of sessions that are left out because they are broken on disk.
+            on_notice: Called with sessions that are left out because they are broken on disk.
 
         Raises:
             CorpusError: If a corpus is missing, has no such part, or is at another rate.
@@ -120,9 +121,9 @@ class ClipSource(ItemClips):
                     # ENST-Drums' peaks are found by reading; here once, not in every process.
                     _peak_dbfs(item, target)
                 items.append((corpus.folder, item))
-            if notice is not None:
-                for line in corpus.notices(part):
-                    notice(line)
+            if on_notice is not None:
+                for notice in corpus.notices(part):
+                    on_notice(notice)
         return cls(tuple(items), target, config, settings)
 
     def n_samples_of(self, index: int) -> int:

@@ -90,8 +90,8 @@ def train(
     if minutes is not None and not minutes > 0:
         raise TrainingError(f"{minutes} minutes of training; give more than 0")
     ends_at_s = None if minutes is None else time.monotonic() + 60.0 * minutes
-    notice = report if is_first_process() else None
-    sources = clip_sources(settings, rate_hz=RATE_HZ, notice=notice)
+    on_notice = (lambda notice: report(str(notice))) if is_first_process() else None
+    sources = clip_sources(settings, rate_hz=RATE_HZ, on_notice=on_notice)
     if is_first_process():
         check_items(sources, settings)
         claim_output(settings)

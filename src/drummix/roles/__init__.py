@@ -4,7 +4,7 @@ Belongs here: the roles, the table of names, and how the names of one session ar
 Does not belong here: reading files or listening to them.
 """
 
-from drummix.roles.casting import Candidate, Casting, Part, Question, cast, parse_role
+from drummix.roles.casting import Candidate, Casting, Part, cast, parse_role
 from drummix.roles.naming import Guess, identify, identify_all
 from drummix.roles.role import LEFT_OUT_ROLES, PAPER_ROLES, REPEATED_ROLES, Role
 from drummix.roles.rules import RULES, SPELLINGS, Family, Rule
@@ -20,7 +20,6 @@ __all__ = [
     "Family",
     "Guess",
     "Part",
-    "Question",
     "Role",
     "Rule",
     "cast",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from drummix.errors import RoleError
+from drummix.notices import Code, Notice
 from drummix.plain_data.files import in_one_line
 from drummix.roles.naming import Guess, identify, identify_all, stem_of
 from drummix.roles.role import LEFT_OUT_ROLES, REPEATED_ROLES, Role
@@ -22,7 +23,6 @@ _SIDES = {
     Family.OVERHEAD: (Role.OVERHEAD_LEFT, Role.OVERHEAD_RIGHT, Role.OVERHEAD_MONO),
     Family.ROOM: (Role.ROOM_LEFT, Role.ROOM_RIGHT, Role.ROOM_MONO),
 }
-_COMMON_ROLES = "kick kick_out snare snare_bottom hihat tom overhead room ride crash percussion"
 _TOM_ROLES = frozenset({Role.TOM_HIGH, Role.TOM_MID, Role.TOM_MID_LOW, Role.TOM_LOW})
 _ENST_TOMS = {"tom_1": Role.TOM_MID, "tom_2": Role.TOM_LOW, "tom_3": Role.TOM_MID_LOW}
 _SPARE_ROLES: dict[str, Role] = {
@@ -70,31 +70,18 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the names leave open.
-
-    Args:
-        names: The candidates it is about.
-        text: The question and its answer's form, in one line.
-    """
-
-    names: tuple[str, ...]
-    text: str
-
-
-@dataclass(frozen=True)
 class Casting:
     """Roles for a session.
 
     Args:
         parts: The microphones, in the order of the roles; the left-out ones come last.
         questions: What is open; a session may not start while there is any.
-        notices: What was assumed, for a person to read.
+        notices: What was assumed.
     """
 
     parts: tuple[Part, ...]
-    questions: tuple[Question, ...]
-    notices: tuple[str, ...]
+    questions: tuple[Notice, ...]
+    notices: tuple[Notice, ...]
 
 
 def parse_role(text: str) -> Guess:
@@ -137,7 +124,7 @@ def cast(candidates: Sequence[Candidate]) -> Casting:
         for name, guess in guesses.items()
         if isinstance(guess.part, Role)
     ]
-    notices: list[str] = []
+    notices: list[Notice] = []
     for family in _SIDES:
         members = {name: guess for name, guess in guesses.items() if guess.part is family}
         family_parts, family_notices = _settle_sides(family, members, n_channels)
@@ -149,7 +136,7 @@ def cast(candidates: Sequence[Candidate]) -> Casting:
 
     unknown = {name: guess for name, guess in guesses.items() if guess.part is None}
     questions = [_unknown_question(unknown)] if unknown else []
-    questions += [_same_question(names, "toms") for names in same_toms]
+    questions += [_same_question(names, None) for names in same_toms]
     questions += _claimed_twice(parts, guesses)
     order = {role: position for position, role in enumerate(Role)}
     parts.sort(key=lambda part: order[part.role])
@@ -184,7 +171,7 @@ def _settle_literal_toms(guesses: dict[str, Guess]) -> dict[str, Guess]:
 
 def _settle_sides(
     family: Family, members: dict[str, Guess], n_channels: dict[str, int]
-) -> tuple[list[Part], list[str]]:
+) -> tuple[list[Part], list[Notice]]:
     """Left, right or mono for overheads or rooms."""
     left, right, mono = _SIDES[family]
     parts: list[Part] = []
@@ -205,18 +192,15 @@ def _settle_sides(
             Part(first, left, f"{members[first].why}, the first of two"),
             Part(second, right, f"{members[second].why}, the second of two"),
         ]
-        notice = (
-            f'"{first}" and "{second}" are taken as {family} left and right; '
-            f'to swap them: --role {left}="{second}" --role {right}="{first}"'
-        )
-        return parts, [notice]
+        files = {left.value: first, right.value: second}
+        return parts, [Notice.of(Code.SIDES_ASSUMED, family, roles=files)]
     parts += [Part(name, mono, members[name].why) for name in unsided]
     return parts, []
 
 
 def _settle_toms(
     guesses: dict[str, Guess],
-) -> tuple[list[Part], list[tuple[str, ...]], list[str]]:
+) -> tuple[list[Part], list[tuple[str, ...]], list[Notice]]:
     toms = {name: guess for name, guess in guesses.items() if guess.part is Family.TOM}
     taken = {
         guess.part
@@ -230,11 +214,7 @@ def _settle_toms(
             Part(name, _ENST_TOMS[stem_of(name)], f"{guess.why}, as ENST-Drums numbers its toms")
             for name, guess in toms.items()
         ]
-        return (
-            parts,
-            [],
-            ["toms are read in ENST-Drums' order: tom_1 mid, tom_2 low, tom_3 mid-low"],
-        )
+        return parts, [], [Notice.of(Code.TOMS_AS_IN_ENST)]
     roles, same_toms = order_toms(toms, taken)
     parts = [
         Part(name, role, f"{toms[name].why}, number {place} of {len(roles)} from high to low")
@@ -248,17 +228,12 @@ def _is_enst(guesses: dict[str, Guess], toms: dict[str, Guess]) -> bool:
     return {"hi-hat", "overhead_L"} <= stems and {stem_of(name) for name in toms} <= set(_ENST_TOMS)
 
 
-def _unknown_question(unknown: dict[str, Guess]) -> Question:
-    listed = ", ".join(f'"{name}" ({guess.why})' for name, guess in unknown.items())
-    first = next(iter(unknown))
-    return Question(
-        tuple(unknown),
-        f'which microphone is {listed}? say it with --role ROLE="{first}", or leave it out with '
-        f'--role ignore="{first}"; roles: {_COMMON_ROLES}',
-    )
+def _unknown_question(unknown: dict[str, Guess]) -> Notice:
+    why = {name: guess.why for name, guess in unknown.items()}
+    return Notice.of(Code.ROLE_UNKNOWN, files=why)
 
 
-def _claimed_twice(parts: Sequence[Part], guesses: dict[str, Guess]) -> list[Question]:
+def _claimed_twice(parts: Sequence[Part], guesses: dict[str, Guess]) -> list[Notice]:
     claims: defaultdict[tuple[Role, tuple[str, ...]], list[str]] = defaultdict(list)
     for part in parts:
         if part.role not in LEFT_OUT_ROLES and not guesses[part.name].is_said:
@@ -266,20 +241,21 @@ def _claimed_twice(parts: Sequence[Part], guesses: dict[str, Guess]) -> list[Que
             claims[part.role, meaning].append(part.name)
         elif part.role not in REPEATED_ROLES:
             claims[part.role, ()].append(part.name)
-    asked: dict[tuple[str, ...], Question] = {}
+    asked: dict[tuple[str, ...], Notice] = {}
     for (role, _), names in claims.items():
         if len(names) > 1:
             asked.setdefault(tuple(names), _same_question(tuple(names), role))
     return list(asked.values())
 
 
-def _same_question(names: tuple[str, ...], role: str) -> Question:
-    listed = " and ".join(f'"{name}"' for name in names)
-    spare = _SPARE_ROLES.get(role, Role.TOM_EXTRA if role == "toms" else None)
-    other = f'--role {spare}="{names[1]}"' if spare else "--role ROLE=FILE"
-    chosen = "tom_mid" if role == "toms" else role
-    return Question(
-        names,
-        f"{listed} are the same by name ({role}); say which is which with "
-        f'--role {chosen}="{names[0]}" {other}, or leave one out with --role ignore="{names[1]}"',
+def _same_question(names: tuple[str, ...], role: Role | None) -> Notice:
+    """Which of several files is which, with a role that another could have; None for toms."""
+    chosen, spare = (
+        (Role.TOM_MID, Role.TOM_EXTRA) if role is None else (role, _SPARE_ROLES.get(role))
+    )
+    return Notice.of(
+        Code.ROLE_CLAIMED_TWICE,
+        files=list(names),
+        claimed="toms" if role is None else role.value,
+        roles={chosen.value: names[0], spare.value if spare else "ROLE": names[1]},
     )

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from drummix.audio import AUDIO_SUFFIXES, FOREIGN_AUDIO_SUFFIXES, Audio, AudioInfo, probe
-from drummix.errors import AudioFileError, RoleError, SessionError
+from drummix.errors import AudioFileError, Parameter, Part, RoleError, SessionError
+from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, Guess, Role, identify, parse_role
 from drummix.session.settings_file import SETTINGS_NAME, read_settings
 
@@ -55,7 +56,7 @@ class Gathered:
     name: str
     folder: Path | None
     entries: tuple[Entry, ...]
-    notices: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def gather(source: Source, *, roles: Roles | None = None) -> Gathered:
@@ -152,22 +153,23 @@ def _info_of(name: str, audio: Audio) -> AudioInfo:
     )
 
 
-def _pass_over(path: Path, said: Mapping[str, Guess]) -> str:
+def _pass_over(path: Path, said: Mapping[str, Guess]) -> Notice:
     """The notice about a file of a format that cannot be read, unless it is a microphone."""
     guess = said.get(path.name) or identify(path.name)
     if guess.part is not None and guess.part not in LEFT_OUT_ROLES:
         raise SessionError(
             f"{path} cannot be read ({path.suffix} is not supported); convert it to WAV or FLAC, "
-            f'or leave it out with --role ignore="{path.name}"'
+            "or leave it out with ",
+            Parameter("roles", {Role.IGNORE.value: path.name}),
         )
-    return f'left out, {path.suffix} cannot be read: "{path.name}"'
+    return Notice.of(Code.FILE_OF_OTHER_FORMAT, path.name, format=path.suffix)
 
 
 def _assign(
     in_settings: Roles, given: Roles, names: tuple[str, ...], where: str
 ) -> dict[str, Guess]:
     """Name -> role as the user said: `given` wins over the settings file."""
-    wanted = _match(given, names, where, "--role ")
+    wanted = _match(given, names, where, "")
     parts = {parse_role(role).part for role in given} - {Role.IGNORE}
     kept = {
         role: files for role, files in in_settings.items() if parse_role(role).part not in parts
@@ -183,16 +185,17 @@ def _match(roles: Roles, names: tuple[str, ...], where: str, said_in: str) -> di
         guess = parse_role(role)
         for pattern in [files] if isinstance(files, str) else files:
             matches = _matching_names(pattern, names)
+            asked: Part = f'{said_in}{role}="{pattern}"'
+            if not said_in:
+                asked = Parameter("roles", {role: pattern})
             if not matches:
                 close = get_close_matches(pattern, names, n=1)
                 hint = f'; did you mean "{close[0]}"?' if close else ""
-                raise RoleError(f'{said_in}{role}="{pattern}": no such file in {where}{hint}')
+                raise RoleError(asked, f": no such file in {where}{hint}")
             for name in matches:
                 if name in said:
-                    raise RoleError(
-                        f'{said_in}{role}="{pattern}": "{name}" has a role already '
-                        f"({said[name].why}); give each file one role"
-                    )
+                    has_one = f'"{name}" has a role already ({said[name].why})'
+                    raise RoleError(asked, f": {has_one}; give each file one role")
                 said[name] = replace(guess, meaning=(name,))
     return said
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from drummix.audio import Audio, AudioInfo, BlockReader, resampled_length
-from drummix.errors import NoMicrophoneError, OutputError, RoleError, SessionError
+from drummix.errors import (
+    NoMicrophoneError,
+    OutputError,
+    Parameter,
+    RoleError,
+    SessionError,
+    joined,
+)
+from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, Candidate, Part, Role, cast
 from drummix.session.gathering import Entry, Roles, Source, gather
 from drummix.session.stems import Session, Stem
@@ -46,7 +54,7 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
     left_out = tuple(_stem(part, infos) for part in casting.parts if part.role in LEFT_OUT_ROLES)
     _check_channels(stems)
     if casting.questions:
-        raise RoleError("; ".join(question.text for question in casting.questions))
+        raise RoleError(*joined(casting.questions))
     if not stems:
         what = "; ".join(f'"{stem.source}" is {stem.why}' for stem in left_out) or "all are ignored"
         raise NoMicrophoneError(f"{gathered.name} holds no microphone of a drum kit: {what}")
@@ -59,8 +67,8 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
     notices = (
         *gathered.notices,
         *casting.notices,
-        *_left_out_notices(left_out),
-        *_ignored_notices(ignored),
+        *(Notice.of(Code.FILE_LEFT_OUT, stem.source, why=stem.why) for stem in left_out),
+        *(Notice.of(Code.FILE_IGNORED, entry.name) for entry in ignored),
         *_resampling_notices(stems, rate_hz),
         *_padding_notices(stems, lengths, rate_hz),
         *_summing_notices(stems, contents),
@@ -106,7 +114,8 @@ def _check_channels(stems: Sequence[Stem]) -> None:
         if stem.info.n_channels > 2:
             raise SessionError(
                 f"{stem.info.path} has {stem.info.n_channels} channels; expected 1 or 2: split it "
-                f'into mono files, or leave it out with --role ignore="{stem.source}"'
+                "into mono files, or leave it out with ",
+                Parameter("roles", {Role.IGNORE.value: stem.source}),
             )
 
 
@@ -120,52 +129,32 @@ def _by_source(stems: Sequence[Stem]) -> dict[str, Stem]:
     return {stem.source: stem for stem in stems}
 
 
-def _left_out_notices(left_out: Sequence[Stem]) -> list[str]:
-    return [
-        f'left out: "{stem.source}", {stem.why}; if it belongs to the mix, give it a role: '
-        f'--role ROLE="{stem.source}"'
-        for stem in left_out
-    ]
+def _resampling_notices(stems: Sequence[Stem], rate_hz: int) -> Iterator[Notice]:
+    for source, stem in _by_source(stems).items():
+        if stem.info.rate_hz != rate_hz:
+            rates = {"from_hz": stem.info.rate_hz, "to_hz": rate_hz}
+            yield Notice(Code.FILE_RESAMPLED, source, rates)
 
 
-def _ignored_notices(ignored: Sequence[Entry]) -> list[str]:
-    names = ", ".join(f'"{entry.name}"' for entry in ignored)
-    return [f"ignored as you said: {names}"] if ignored else []
-
-
-def _resampling_notices(stems: Sequence[Stem], rate_hz: int) -> list[str]:
-    others = [
-        f'"{source}" ({stem.info.rate_hz} Hz)'
-        for source, stem in _by_source(stems).items()
-        if stem.info.rate_hz != rate_hz
-    ]
-    return [f"resampled to {rate_hz} Hz: {', '.join(others)}"] if others else []
-
-
-def _padding_notices(stems: Sequence[Stem], lengths: dict[str, int], rate_hz: int) -> list[str]:
+def _padding_notices(
+    stems: Sequence[Stem], lengths: dict[str, int], rate_hz: int
+) -> Iterator[Notice]:
     longest = max(lengths.values())
-    # Resampling rounds a length by up to one sample: nothing that a person should hear about.
-    shorter = [
-        f'"{source}" ({lengths[source] / rate_hz:.3f} s)'
-        for source, stem in _by_source(stems).items()
-        if longest - lengths[source] > (stem.info.rate_hz != rate_hz)
-    ]
-    if not shorter:
-        return []
-    return [f"padded with silence to {longest / rate_hz:.3f} s: {', '.join(shorter)}"]
+    for source, stem in _by_source(stems).items():
+        # Resampling rounds a length by up to one sample: nothing that a person should hear about.
+        if longest - lengths[source] > (stem.info.rate_hz != rate_hz):
+            seconds = {"from_s": lengths[source] / rate_hz, "to_s": longest / rate_hz}
+            yield Notice(Code.FILE_PADDED, source, seconds)
 
 
-def _summing_notices(stems: Sequence[Stem], contents: dict[str, Path | Audio]) -> list[str]:
-    summed = [
-        f'"{stem.source}" ({stem.role})'
-        for stem in stems
-        if stem.channel is None
-        and stem.info.n_channels == 2
-        and not _channels_are_equal(contents[stem.source])
-    ]
-    if not summed:
-        return []
-    return [f"stereo files summed to mono, each channel at -6 dB: {', '.join(summed)}"]
+def _summing_notices(stems: Sequence[Stem], contents: dict[str, Path | Audio]) -> Iterator[Notice]:
+    for stem in stems:
+        if (
+            stem.channel is None
+            and stem.info.n_channels == 2
+            and not _channels_are_equal(contents[stem.source])
+        ):
+            yield Notice.of(Code.FILE_SUMMED_TO_MONO, stem.source, role=stem.role.value)
 
 
 def _channels_are_equal(content: Path | Audio) -> bool:

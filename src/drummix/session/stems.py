@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drummix.audio import Audio, AudioInfo, BlockReader, resample
+from drummix.notices import Notice
 from drummix.roles import Role
 
 FloatArray = NDArray[np.float32]
@@ -48,7 +49,7 @@ class Session:
         n_samples: Length of the longest stem, which all others are padded to.
         stems: The stems to mix, in the order of `Role`.
         left_out: Files that are no microphone of the kit, or that the user ignored.
-        notices: What was resampled, padded, summed, assumed or left out, a line each.
+        notices: What was resampled, padded, summed, assumed or left out.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Session:
     n_samples: int
     stems: tuple[Stem, ...]
     left_out: tuple[Stem, ...]
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
     _contents: Mapping[str, Path | Audio] = field(repr=False)
 
     @property

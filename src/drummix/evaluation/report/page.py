@@ -26,6 +26,8 @@ from drummix.evaluation.report.charts import distribution_chart
 from drummix.evaluation.report.excerpts import ONSET_S, Excerpt
 from drummix.evaluation.systems import mix_name, targets_of
 from drummix.evaluation.table import LEADING, EvaluationTable, Grid, print_number
+from drummix.notices import Notice
+from drummix.notices.wording import lines
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class PageText:
         title: Heading.
         facts: Name -> text: corpus, items, machine and the like.
         grids: Tables, the most important first.
-        notices: What a reader should know, a line each.
+        notices: What a reader should know.
         figures: Caption -> PNG file.
         sound: How the sound on the page was made.
     """
@@ -44,7 +46,7 @@ class PageText:
     title: str
     facts: Mapping[str, str]
     grids: Sequence[Grid]
-    notices: Sequence[str]
+    notices: Sequence[Notice]
     figures: Mapping[str, Path]
     sound: str
 
@@ -151,9 +153,9 @@ def _onset(excerpt: Excerpt) -> dict[str, Any] | None:
     return {"startMs": start_ms, "stopMs": stop_ms, "samples": coded}
 
 
-def _notices(notices: Sequence[str], table: EvaluationTable) -> str:
+def _notices(notices: Sequence[Notice], table: EvaluationTable) -> str:
     failures = [f"<li>{html.escape(str(failure))}</li>" for failure in table.failures]
-    parts = [f"<p class=notice>{html.escape(notice)}</p>" for notice in notices]
+    parts = [f"<p class=notice>{html.escape(line.text)}</p>" for line in lines(notices)]
     if failures:
         n_items = len({failure.item for failure in table.failures if failure.item})
         heading = f"Not, or not wholly, in the figures: {n_items} of {table.n_items} items"

@@ -45,6 +45,7 @@ from drummix.evaluation.report.page import PageText, render_page, signal_names
 from drummix.evaluation.running import Progress
 from drummix.evaluation.statistics import median_intervals, paired_differences
 from drummix.evaluation.table import LEADING, EvaluationTable, Grid
+from drummix.notices import Code, Notice
 
 PAGE_NAME = "report.html"
 
@@ -61,7 +62,7 @@ class ReportFiles:
 
     page: Path
     results: Path
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
 
 def write_report(
@@ -101,10 +102,8 @@ def write_report(
     budget = AudioBudget.of(len(table.items), len(_all_signals(table)))
     excerpts, notices = _read_excerpts(folder / "mixes", table, budget.n_items)
     if budget.n_items < len(table.items):
-        notices.append(
-            f"only the first {budget.n_items} of {len(table.items)} items can be heard on the "
-            "page; the mixes of all are in mixes/"
-        )
+        counts = {"n_shown": budget.n_items, "n_items": len(table.items)}
+        notices.append(Notice(Code.ITEMS_NOT_ON_PAGE, values=counts))
     text = PageText(
         title=f"Evaluation of {corpus}",
         facts=_facts(table, corpus, command, source),
@@ -185,7 +184,7 @@ def _counted(excerpts: Sequence[Excerpt], progress: Progress | None) -> Iterator
 
 def _read_excerpts(
     mixes: Path, table: EvaluationTable, n_items: int
-) -> tuple[list[Excerpt], list[str]]:
+) -> tuple[list[Excerpt], list[Notice]]:
     excerpts, notices = [], []
     for item in table.items[:n_items]:
         folder = mixes / item
@@ -196,7 +195,7 @@ def _read_excerpts(
         try:
             excerpts.append(read_excerpt_of(folder, item, names))
         except AudioFileError as error:
-            notices.append(f"{item} cannot be heard on the page: {error}")
+            notices.append(Notice.of(Code.ITEM_NOT_ON_PAGE, item, problem=str(error)))
     return excerpts, notices
 
 
