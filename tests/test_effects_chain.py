@@ -168,12 +168,16 @@ def test_gain_is_its_decibels_and_inverts_the_polarity_only_if_asked(invert):
         ("compress", {**SETTINGS["compress"], "ratio": 0.5}, "ratio is 0.5"),
         ("limit", {"ceiling_db": None}, "ceiling_db is None"),
         ("plate", {"wet_db": -6.0, "decay": 2.0}, "decay is 2"),
-        ("eq", {"bands": "peak"}, "give a list of objects"),
-        ("eq", {"bands": [3]}, "give a list of objects"),
-        ("eq", {"bands": [{"kind": "peak"}]}, "needs frequency_hz"),
-        ("eq", {"bands": [{"kind": "peak", "frequency_hz": 9.0, "width": 1}]}, "'width'"),
+        ("eq", {"bands": "peak"}, "expected a list"),
+        ("eq", {"bands": [3]}, "expected a table"),
+        ("eq", {"bands": [{"kind": "peak"}]}, r'bands\[0\] has no key "frequency_hz"'),
+        (
+            "eq",
+            {"bands": [{"kind": "peak", "frequency_hz": 9.0, "width": 1}]},
+            r"unknown key bands\[0\]\.width",
+        ),
         ("eq", {"bands": [{"kind": [], "frequency_hz": 9.0}]}, "is unknown"),
-        ("eq", {"bands": [{"kind": "peak", "frequency_hz": None}]}, "frequency_hz is None"),
+        ("eq", {"bands": [{"kind": "peak", "frequency_hz": None}]}, "frequency_hz is null"),
     ],
 )
 def test_unknown_missing_or_wrong_settings_raise_on_construction(name, settings, message):

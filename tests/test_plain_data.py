@@ -312,6 +312,14 @@ def test_a_range_takes_what_its_words_say(rule, inside, outside, words):
     assert str(rule) == words
 
 
+def test_a_float_that_may_be_infinite_can_have_limits_all_the_same():
+    level = Annotated[AnyFloat, Within(-math.inf, 0.0)]
+    assert convert(-math.inf, level, error=SettingError, name="it") == -math.inf
+    for beyond in (0.1, math.inf, math.nan, 10**400):
+        with pytest.raises(SettingError, match=r"^it: it is .*; expected a number from -inf to 0$"):
+            convert(beyond, level, error=SettingError, name="it")
+
+
 @dataclass(frozen=True)
 class Row:
     name: str

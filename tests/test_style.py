@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import drummix
 from drummix.audio import Audio
 from drummix.effects.chain import Chain, Effect
-from drummix.errors import SessionError, SettingError
+from drummix.errors import SessionError, SettingError, TextFileError
 from drummix.gain_staging import staged_gains
 from drummix.levels import gain_to_db
 from drummix.mixers.style import Style, StyleMic, read_style, taps_to_text
@@ -102,38 +102,44 @@ def in_mic(**changes: Any) -> Damage:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: p.pop("rate_hz"), 'no "rate_hz"'),
+        (lambda p: p.pop("rate_hz"), 'it has no key "rate_hz"'),
         (lambda p: p.update(format="drummix style 9"), "drummix style 9"),
-        (lambda p: p.update(extra=1), "unknown key 'extra'"),
+        (lambda p: p.update(extra=1), "unknown key extra; known: bus, format"),
         (lambda p: p.update(rate_hz=0), "rate_hz is 0"),
         (lambda p: p.update(rate_hz=44100.5), "whole number"),
         (lambda p: p.update(rate_hz=10**400), "rate_hz"),
         (lambda p: p.update(n_lead=4), "less than the 4 taps"),
-        (lambda p: p.update(microphones=[]), "no list of 1"),
-        (lambda p: p.update(microphones=7), "no list of 1"),
-        (lambda p: p.update(learned=[]), "learned is no object"),
-        (lambda p: p.update(name=5), "name is no text"),
+        (
+            lambda p: p.update(microphones=[]),
+            "microphones has 0 entries; expected a list of 1 to 256 entries",
+        ),
+        (lambda p: p.update(microphones=7), "microphones is 7; expected a list"),
+        (lambda p: p.update(learned=[]), "learned is a list; expected a table"),
+        (lambda p: p.update(name=5), "name is 5; expected a text"),
         (lambda p: p.update(bus=[{"effect": "limit", "ceiling_db": -1.0}]), "limit on the bus"),
         (lambda p: p.update(bus=[{"effect": "plate", "wet_db": -9.0}]), "moves"),
         (lambda p: p.update(bus=[{"effect": "eval"}]), "unknown"),
-        (in_mic(role="ignore"), "role is 'ignore'"),
+        (in_mic(role="ignore"), "microphones[0]: role is ignore"),
         (in_mic(role=["kick"]), "role is"),
-        (in_mic(gain_db="loud"), "gain_db is 'loud'"),
+        (in_mic(gain_db="loud"), "microphones[0].gain_db is 'loud'"),
         (in_mic(plate_send_db=-6.0), "does not begin with a plate"),
         (in_mic(plate_send_db="much"), "plate_send_db is 'much'"),
         (in_mic(plate_send_db=99), "plate_send_db is 99"),
         (lambda p: p.update(plate_is_mirrored=True), "does not begin with a plate"),
         (lambda p: p.update(plate_is_mirrored=1), "plate_is_mirrored is 1"),
-        (in_mic(gain_db=True), "gain_db is True"),
+        (in_mic(gain_db=True), "gain_db is true"),
         (in_mic(pan=2), "pan is 2"),
-        (in_mic(learned="yes"), "use true or false"),
+        (in_mic(learned="yes"), "expected true or false"),
         (in_mic(left="1 2 three 4"), "three"),
         (in_mic(left="1 nan 3 4"), "beyond"),
         (in_mic(left="1e9 0 0 0"), "beyond"),
         (in_mic(left="1 2"), "2 and 4 taps"),
         (in_mic(left=" ".join(["1"] * 2000)), "1 to 1024"),
-        (in_mic(left=[1, 2, 3, 4]), "no text"),
-        (in_mic(facts={"share": "much"}), "'share'"),
+        (in_mic(left=[1, 2, 3, 4]), "left is a list; expected a text"),
+        (
+            in_mic(facts={"share": "much"}),
+            "microphones[0].facts.share is 'much'; expected a number",
+        ),
     ],
 )
 def test_damage_is_found_and_named(tmp_path: Path, damage: Damage, message: str) -> None:
@@ -141,9 +147,10 @@ def test_damage_is_found_and_named(tmp_path: Path, damage: Damage, message: str)
     plain = json.loads(path.read_text())
     damage(plain)
     path.write_text(json.dumps(plain))
-    with pytest.raises(SettingError, match=r"style\.json is damaged or no style") as caught:
+    with pytest.raises(TextFileError, match=r"style\.json") as caught:
         read_style(path)
     assert message in str(caught.value)
+    assert str(caught.value).endswith("; learn it again with drummix match")
     assert "\n" not in str(caught.value)
 
 
@@ -151,12 +158,12 @@ def test_damage_is_found_and_named(tmp_path: Path, damage: Damage, message: str)
 def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "style.json"
     path.write_text(text)
-    with pytest.raises(SettingError, match="no style"):
+    with pytest.raises(TextFileError, match="learn it again with drummix match"):
         read_style(path)
 
 
 def test_missing_file_and_wrong_suffix_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="cannot be read"):
+    with pytest.raises(TextFileError, match="does not exist"):
         read_style(tmp_path / "none.json")
     with pytest.raises(SettingError, match=r"end it in \.json"):
         style(mic(Role.KICK)).save(tmp_path / "style.wav")

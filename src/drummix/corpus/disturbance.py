@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from scipy import fft
 from drummix.corpus.kit import FloatArray
 from drummix.errors import SettingError
 from drummix.levels import db_to_gain
+from drummix.plain_data import AnyFloat, Within, check_fields, convert
 from drummix.roles import PAPER_ROLES, Role
 
 DISTURBANCES = ("gain", "dropout", "polarity", "delay", "tilt", "noise", "overheads")
@@ -76,26 +77,20 @@ class Disturbance:
         SettingError: If the fields are for different numbers of microphones, or one is no number.
     """
 
-    gains_db: tuple[float, ...]
+    gains_db: tuple[Annotated[float, Within(-200.0, 200.0)], ...]
     dropped: tuple[bool, ...]
     inverted: tuple[bool, ...]
-    delays_ms: tuple[float, ...]
-    tilts_db: tuple[float, ...]
-    noise_dbfs: tuple[float, ...]
+    delays_ms: tuple[Annotated[float, Within(0.0, 10_000.0)], ...]
+    tilts_db: tuple[Annotated[float, Within(-100.0, 100.0)], ...]
+    noise_dbfs: tuple[Annotated[AnyFloat, Within(-math.inf, 100.0)], ...]
     is_overheads_swapped: bool
 
     def __post_init__(self) -> None:
+        check_fields(self)
         lengths = {name: len(values) for name, values in self._per_microphone().items()}
         if len(set(lengths.values())) != 1:
             listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
             raise SettingError(f"a disturbance for different numbers of microphones: {listed}")
-        for name in ("gains_db", "delays_ms", "tilts_db"):
-            for value in getattr(self, name):
-                if not math.isfinite(value) or (name == "delays_ms" and value < 0.0):
-                    lowest = "0 or more" if name == "delays_ms" else "a finite number"
-                    raise SettingError(f"{name} of a disturbance holds {value}; give {lowest}")
-        if not all(value < math.inf for value in self.noise_dbfs):
-            raise SettingError(f"noise of {max(self.noise_dbfs)} dBFS; give a level below infinity")
 
     @property
     def n_microphones(self) -> int:
@@ -128,18 +123,11 @@ class Disturbance:
         Raises:
             SettingError: If a field is missing, unknown or not of its kind.
         """
-        names = [field.name for field in fields(cls)]
-        if set(plain) != set(names):
-            raise SettingError(f"a disturbance of {', '.join(plain)}; expected {', '.join(names)}")
-        values: dict[str, Any] = {}
-        for name in names[:-1]:
-            kind = bool if name in ("dropped", "inverted") else float
-            values[name] = _tuple_of(kind, name, plain[name])
-        if not isinstance(plain["is_overheads_swapped"], bool):
-            raise SettingError(
-                f"is_overheads_swapped is {plain['is_overheads_swapped']!r}; expected true or false"
-            )
-        return cls(**values, is_overheads_swapped=plain["is_overheads_swapped"])
+        levels = plain.get("noise_dbfs")
+        if isinstance(levels, list | tuple):
+            levels = [-math.inf if level is None else level for level in levels]
+            plain = {**plain, "noise_dbfs": levels}
+        return convert(plain, cls, error=SettingError, name="a disturbance")
 
     def _per_microphone(self) -> dict[str, tuple[Any, ...]]:
         return {name: value for name, value in asdict(self).items() if isinstance(value, tuple)}
@@ -317,18 +305,3 @@ def _noise(n_samples: int, level_dbfs: float, rng: np.random.Generator) -> Float
     steps = np.frombuffer(rng.bytes(2 * n_samples), np.int16).astype(np.float32)
     rms = math.sqrt((2.0**32 - 1.0) / 12.0)
     return (steps + np.float32(0.5)) * np.float32(db_to_gain(level_dbfs) / rms)
-
-
-def _tuple_of(kind: type, name: str, values: Any) -> tuple[Any, ...]:
-    if not isinstance(values, (list, tuple)):
-        raise SettingError(f"{name} of a disturbance is {values!r}; expected a list")
-    read = []
-    for value in values:
-        if name == "noise_dbfs" and value is None:
-            value = -math.inf
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (isinstance(value, bool) if kind is bool else is_number):
-            expected = "true or false" if kind is bool else "numbers"
-            raise SettingError(f"{name} of a disturbance holds {value!r}; expected {expected}")
-        read.append(kind(value))
-    return tuple(read)

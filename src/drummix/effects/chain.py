@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from drummix.effects.pan import PanLaw, pan
 from drummix.effects.plate import plate_send
 from drummix.errors import SettingError
 from drummix.levels import db_to_gain
+from drummix.plain_data import Sized, convert
 
 NOT_SERIALISABLE = frozenset({"sidechain"})
 """Arguments that are audio: a chain has one input, so it cannot hold them."""
@@ -61,6 +62,12 @@ class Effect:
     def apply(self, samples: ArrayLike, rate_hz: int) -> FloatArray:
         """Process samples (channels, samples) and return a new array."""
         return EFFECTS[self.name](samples, rate_hz, **self.settings)
+
+
+@dataclass(frozen=True)
+class _PlainChain:
+    name: Annotated[str, Sized(0, 400)]
+    effects: Annotated[tuple[Mapping[str, Any], ...], Sized(0, 64)]
 
 
 @dataclass(frozen=True)
@@ -114,14 +121,11 @@ class Chain:
             SettingError: If the shape is wrong or for the reasons of `Effect`; the message
                 says which effect of the list it is.
         """
-        if not isinstance(plain, Mapping) or set(plain) != {"name", "effects"}:
-            raise SettingError('an effect chain is not {"name": ..., "effects": [...]}; correct it')
-        name, entries = plain["name"], plain["effects"]
-        if not isinstance(name, str) or not isinstance(entries, list | tuple):
-            raise SettingError("an effect chain needs a text as name and a list of effects")
+        found = convert(plain, _PlainChain, error=SettingError, name="the effect chain")
+        name = found.name
         effects = []
-        for position, entry in enumerate(entries, start=1):
-            if not isinstance(entry, Mapping) or "effect" not in entry:
+        for position, entry in enumerate(found.effects, start=1):
+            if "effect" not in entry:
                 raise SettingError(
                     f'effect {position} of chain {name!r} has no "effect"; name one of '
                     f"{', '.join(EFFECTS)}"
@@ -170,20 +174,13 @@ def _pan(
 
 def _eq(samples: ArrayLike, rate_hz: int, *, bands: Sequence[Mapping[str, Any]]) -> FloatArray:
     """Equalise with bands as plain data: the fields of `Band`."""
-    if not isinstance(bands, list | tuple) or not all(isinstance(band, Mapping) for band in bands):
-        raise SettingError(f"bands of eq are {bands!r}; give a list of objects")
-    return equalise(samples, rate_hz, [_band(band) for band in bands])
+    found = convert({"bands": bands}, _Bands, error=SettingError, name="eq")
+    return equalise(samples, rate_hz, found.bands)
 
 
-def _band(plain: Mapping[str, Any]) -> Band:
-    known = inspect.signature(Band).parameters
-    for key in plain:
-        if key not in known:
-            raise SettingError(f"an EQ band has no setting {key!r}; use {', '.join(known)}")
-    for key in ("kind", "frequency_hz"):
-        if key not in plain:
-            raise SettingError(f"an EQ band needs {key}; give it a value")
-    return Band(**plain)
+@dataclass(frozen=True)
+class _Bands:
+    bands: Annotated[tuple[Band, ...], Sized(0, 64)]
 
 
 EFFECTS: Mapping[str, Callable[..., FloatArray]] = {

@@ -7,11 +7,10 @@ every key, type, number and length is checked before it is used.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,10 @@ from drummix.audio import atomic_path
 from drummix.effects.chain import Chain
 from drummix.effects.pan import pan_gains
 from drummix.effects.reverse.equations import MAX_TAPS
-from drummix.errors import OutputError, SettingError
+from drummix.errors import DrummixError, OutputError, SettingError, TextFileError
 from drummix.levels import db_to_gain
+from drummix.plain_data import Limits, Sized, Within, convert, parse_json
+from drummix.plain_data.files import Place
 from drummix.roles import LEFT_OUT_ROLES, Role
 
 DoubleArray = NDArray[np.float64]
@@ -30,10 +31,10 @@ FORMAT = "drummix style 1"
 BUS_EFFECTS = ("plate", "compress", "eq", "gain")
 """What a bus may hold: effects that look at the past only, and forget it."""
 
-_MAX_FILE_BYTES = 32_000_000
-_MAX_MICROPHONES = 256
+# The names of sound files stand in it, in whatever encoding they are.
+_LIMITS = Limits(n_bytes=32_000_000, any_text=True)
+_AGAIN = "learn it again with drummix match"
 _MAX_TAP = 1000.0
-_MAX_TEXT = 400
 _DIGITS = 9
 
 
@@ -135,9 +136,13 @@ class Style:
             where: What the messages call it.
 
         Raises:
-            SettingError: If anything in it is missing, unknown, of another kind or out of range.
+            TextFileError: If anything in it is missing, unknown, of another kind or out of range.
         """
-        return _Reader(where).style(plain)
+        found = convert(plain, _PlainStyle, error=TextFileError, name=where, hint=_AGAIN)
+        try:
+            return found.style()
+        except DrummixError as error:
+            raise Place(where, TextFileError, _AGAIN).refusal(f": {error}") from error
 
     def save(self, path: Path | str) -> Path:
         """Write the style as JSON, atomically.
@@ -159,23 +164,9 @@ def read_style(path: Path | str) -> Style:
     """Read a style file.
 
     Raises:
-        SettingError: If it cannot be read, or anything in it is wrong.
+        TextFileError: If it cannot be read, or anything in it is wrong.
     """
-    try:
-        size_bytes = Path(path).stat().st_size
-        if size_bytes > _MAX_FILE_BYTES:
-            raise SettingError(
-                f"{path} is {size_bytes} bytes; a style has at most {_MAX_FILE_BYTES}"
-            )
-        text = Path(path).read_text(encoding="utf-8")
-        plain = json.loads(text, parse_constant=_refuse_constant)
-    except OSError as error:
-        raise SettingError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        reason = str(error).split("\n")[0][:100]
-        raise SettingError(
-            f"{path} is no style: not JSON ({reason}); make one with drummix match"
-        ) from error
+    plain = parse_json(Path(path), error=TextFileError, hint=_AGAIN, limits=_LIMITS)
     return Style.from_plain(plain, where=str(path))
 
 
@@ -218,151 +209,97 @@ def _mic_to_plain(mic: StyleMic, *, has_plate: bool) -> dict[str, Any]:
     }
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+_Text = Annotated[str, Sized(0, 400)]
 
 
-class _Reader:
-    """Checks plain data from outside, and says where in it something is wrong."""
+@dataclass(frozen=True)
+class _PlainMic:
+    """A microphone as a file holds it."""
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    role: Role
+    source: _Text
+    gain_db: Annotated[float, Within(-200.0, 100.0)]
+    pan: Annotated[float, Within(-1.0, 1.0)]
+    learned: bool
+    staged_gain_db: Annotated[float, Within(-100.0, 100.0)] | None
+    facts: Mapping[_Text, Annotated[float, Within(-1e12, 1e12)]]
+    left: str
+    right: str
+    plate_send_db: Annotated[float, Within(-100.0, 60.0)] | None = 0.0
 
-    def style(self, plain: object) -> Style:
-        keys = ("format", "name", "rate_hz", "n_lead", "microphones", "bus", "learned")
-        if isinstance(plain, Mapping) and plain.get("format") not in (None, FORMAT):
-            raise self._wrong(f"format is {_shown(plain['format'])}; expected {FORMAT!r}")
-        entry = self._object(plain, keys, "it", optional=("plate_is_mirrored",))
-        rate_hz = self._whole(entry["rate_hz"], 1000, 768_000, "rate_hz")
-        n_lead = self._whole(entry["n_lead"], 0, MAX_TAPS - 1, "n_lead")
-        microphones = entry["microphones"]
-        if not isinstance(microphones, list) or not 1 <= len(microphones) <= _MAX_MICROPHONES:
-            raise self._wrong(f"microphones is no list of 1 to {_MAX_MICROPHONES}")
-        mics = tuple(self._mic(mic, number) for number, mic in enumerate(microphones, start=1))
+    def __post_init__(self) -> None:
+        if self.role in LEFT_OUT_ROLES:
+            raise TextFileError(f"role is {self.role}, which is not mixed; name another microphone")
+
+    def mic(self) -> StyleMic:
+        return StyleMic(
+            role=self.role,
+            source=self.source,
+            gain_db=self.gain_db,
+            pan=self.pan,
+            left=_taps(self.left, "left"),
+            right=_taps(self.right, "right"),
+            is_learned=self.learned,
+            staged_gain_db=self.staged_gain_db,
+            facts=self.facts,
+            plate_send_db=self.plate_send_db,
+        )
+
+
+@dataclass(frozen=True)
+class _PlainStyle:
+    """A style as a file holds it."""
+
+    format: Literal["drummix style 1"]
+    name: _Text
+    rate_hz: Annotated[int, Within(1000, 768_000)]
+    n_lead: Annotated[int, Within(0, MAX_TAPS - 1)]
+    microphones: Annotated[tuple[_PlainMic, ...], Sized(1, 256)]
+    bus: Annotated[tuple[Mapping[str, Any], ...], Sized(0, 16)]
+    learned: Mapping[str, Any]
+    plate_is_mirrored: bool = False
+
+    def style(self) -> Style:
+        mics = tuple(mic.mic() for mic in self.microphones)
         sizes = sorted({size for mic in mics for size in (mic.left.size, mic.right.size)})
         if len(sizes) > 1:
-            raise self._wrong(f"filters have {sizes[0]} and {sizes[-1]} taps; give all as many")
-        if n_lead >= sizes[0]:
-            raise self._wrong(f"n_lead is {n_lead}; expected less than the {sizes[0]} taps")
-        learned = entry["learned"]
-        if not isinstance(learned, Mapping):
-            raise self._wrong("learned is no object")
-        name = self._text(entry["name"], "name")
-        is_mirrored = self._truth(entry.get("plate_is_mirrored", False), "plate_is_mirrored")
-        bus = self._bus(entry["bus"], rate_hz)
-        style = Style(name, rate_hz, n_lead, mics, bus, learned, is_mirrored)
-        if not style.has_plate and (is_mirrored or any(mic.plate_send_db != 0.0 for mic in mics)):
-            raise self._wrong(
+            raise TextFileError(f"filters have {sizes[0]} and {sizes[-1]} taps; give all as many")
+        if self.n_lead >= sizes[0]:
+            raise TextFileError(f"n_lead is {self.n_lead}; expected less than the {sizes[0]} taps")
+        bus = _bus(self.bus, self.rate_hz)
+        style = Style(
+            self.name, self.rate_hz, self.n_lead, mics, bus, self.learned, self.plate_is_mirrored
+        )
+        has_send = any(mic.plate_send_db != 0.0 for mic in mics)
+        if not style.has_plate and (self.plate_is_mirrored or has_send):
+            raise TextFileError(
                 "plate_send_db or plate_is_mirrored is set, and the bus does not begin with a plate"
             )
         return style
 
-    def _mic(self, plain: object, number: int) -> StyleMic:
-        what = f"microphone {number}"
-        keys = ("role", "source", "gain_db", "pan", "learned", "staged_gain_db", "facts")
-        entry = self._object(plain, (*keys, "left", "right"), what, optional=("plate_send_db",))
-        role = entry["role"]
-        mixed = [known.value for known in Role if known not in LEFT_OUT_ROLES]
-        if role not in mixed:
-            raise self._wrong(f"{what}: role is {_shown(role)}; use one of {', '.join(mixed)}")
-        facts = entry["facts"]
-        if not isinstance(facts, Mapping):
-            raise self._wrong(f"{what}: facts is no object")
-        staged, send = entry["staged_gain_db"], entry.get("plate_send_db", 0.0)
-        return StyleMic(
-            role=Role(role),
-            source=self._text(entry["source"], f"{what}: source"),
-            gain_db=self._number(entry["gain_db"], -200.0, 100.0, f"{what}: gain_db"),
-            pan=self._number(entry["pan"], -1.0, 1.0, f"{what}: pan"),
-            left=self._taps(entry["left"], f"{what}: left"),
-            right=self._taps(entry["right"], f"{what}: right"),
-            is_learned=self._truth(entry["learned"], f"{what}: learned"),
-            staged_gain_db=None
-            if staged is None
-            else self._number(staged, -100.0, 100.0, f"{what}: staged_gain_db"),
-            facts={
-                self._text(name, f"{what}: facts"): self._number(
-                    value, -1e12, 1e12, f"{what}: {_shown(name)}"
-                )
-                for name, value in facts.items()
-            },
-            plate_send_db=None
-            if send is None
-            else self._number(send, -100.0, 60.0, f"{what}: plate_send_db"),
-        )
 
-    def _bus(self, plain: object, rate_hz: int) -> Chain:
-        if not isinstance(plain, list) or len(plain) > 16:
-            raise self._wrong("bus is no list of at most 16 effects")
-        try:
-            bus = Chain.from_plain({"name": "bus", "effects": plain})
-            bus.apply(np.zeros((2, 4), dtype=np.float32), rate_hz)
-        except SettingError as error:
-            raise self._wrong(str(error)) from error
-        for effect in bus.effects:
-            if effect.name not in BUS_EFFECTS:
-                raise self._wrong(f"{effect.name} on the bus; use {', '.join(BUS_EFFECTS)}")
-            if effect.name == "plate" and effect.settings["excursion_samples"] != 0.0:
-                raise self._wrong("the plate on the bus moves; set excursion_samples to 0")
-            for key in ("attack_ms", "release_ms"):
-                if effect.settings.get(key, 0.0) > 5000.0:
-                    raise self._wrong(f"{key} of {effect.name} is above 5000 ms; use less")
-        return bus
-
-    def _taps(self, plain: object, what: str) -> DoubleArray:
-        words = plain.split() if isinstance(plain, str) else []
-        if not 1 <= len(words) <= MAX_TAPS:
-            raise self._wrong(f"{what} is no text of 1 to {MAX_TAPS} numbers")
-        try:
-            taps = np.array([float(word) for word in words])
-        except ValueError as error:
-            raise self._wrong(f"{what}: {error}") from error
-        if not np.all(np.abs(taps) <= _MAX_TAP):  # not a number fails this too
-            raise self._wrong(f"{what} holds a tap beyond {_MAX_TAP:g}")
-        return taps
-
-    def _object(
-        self, plain: object, keys: tuple[str, ...], what: str, *, optional: tuple[str, ...] = ()
-    ) -> Mapping[str, Any]:
-        if not isinstance(plain, Mapping):
-            raise self._wrong(f"{what} is no object")
-        for key in keys:
-            if key not in plain:
-                raise self._wrong(f'{what} has no "{key}"')
-        for key in plain:
-            if key not in (*keys, *optional):
-                raise self._wrong(f"{what} has an unknown key {_shown(key)}")
-        return plain
-
-    def _number(self, plain: object, low: float, high: float, what: str) -> float:
-        is_number = isinstance(plain, int | float) and not isinstance(plain, bool)
-        # A whole number of JSON may be too large to be a float: compare before converting.
-        if not is_number or not low <= plain <= high:  # type: ignore[operator]
-            raise self._wrong(f"{what} is {_shown(plain)}; use a number from {low:g} to {high:g}")
-        return float(plain)  # type: ignore[arg-type]
-
-    def _truth(self, plain: object, what: str) -> bool:
-        if not isinstance(plain, bool):
-            raise self._wrong(f"{what} is {_shown(plain)}; use true or false")
-        return plain
-
-    def _whole(self, plain: object, low: int, high: int, what: str) -> int:
-        value = self._number(plain, low, high, what)
-        if value != math.floor(value):
-            raise self._wrong(f"{what} is {value:g}; use a whole number")
-        return int(value)
-
-    def _text(self, plain: object, what: str) -> str:
-        if not isinstance(plain, str) or len(plain) > _MAX_TEXT:
-            raise self._wrong(f"{what} is no text of at most {_MAX_TEXT} characters")
-        return plain
-
-    def _wrong(self, what: str) -> SettingError:
-        return SettingError(
-            f"{self._where} is damaged or no style: {what}; learn it again with drummix match"
-        )
+def _bus(plain: Sequence[Mapping[str, Any]], rate_hz: int) -> Chain:
+    bus = Chain.from_plain({"name": "bus", "effects": plain})
+    bus.apply(np.zeros((2, 4), dtype=np.float32), rate_hz)
+    for effect in bus.effects:
+        if effect.name not in BUS_EFFECTS:
+            raise TextFileError(f"{effect.name} on the bus; use {', '.join(BUS_EFFECTS)}")
+        if effect.name == "plate" and effect.settings["excursion_samples"] != 0.0:
+            raise TextFileError("the plate on the bus moves; set excursion_samples to 0")
+        for key in ("attack_ms", "release_ms"):
+            if effect.settings.get(key, 0.0) > 5000.0:
+                raise TextFileError(f"{key} of {effect.name} is above 5000 ms; use less")
+    return bus
 
 
-def _shown(plain: object) -> str:
-    shown = repr(plain)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+def _taps(text: str, name: str) -> DoubleArray:
+    words = text.split(maxsplit=MAX_TAPS)
+    if not 1 <= len(words) <= MAX_TAPS:
+        raise TextFileError(f"{name} is no text of 1 to {MAX_TAPS} numbers")
+    try:
+        taps = np.array([float(word) for word in words])
+    except ValueError as error:
+        raise TextFileError(f"{name}: {str(error)[:100]}") from error
+    if not np.all(np.abs(taps) <= _MAX_TAP):  # not a number fails this too
+        raise TextFileError(f"{name} holds a tap beyond {_MAX_TAP:g}")
+    return taps

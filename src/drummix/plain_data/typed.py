@@ -148,9 +148,8 @@ def _ruled(hint: Any, arguments: tuple[Any, ...], plain: Any, path: str) -> Any:
     base, *rules = arguments
     if not _may_be(base, plain):
         raise _wrong(hint, plain, path)
-    if any(may_be_infinite(rule) for rule in rules):
-        return _float(plain)
-    value = _value(base, plain, path)
+    is_any_float = any(may_be_infinite(rule) for rule in rules)
+    value = _float(plain) if is_any_float else _value(base, plain, path)
     for rule in rules:
         if isinstance(rule, Within | Sized) and not rule.takes(value):
             size = f"has {len(value)} {_unit(base)}" if isinstance(rule, Sized) else ""
