@@ -377,7 +377,7 @@ def test_folder_of_something_else_is_not_touched(settings: CorpusSettings, tmp_p
     with pytest.raises(CorpusError, match="not empty and is no drummix corpus"):
         render_corpus(settings, tmp_path / "thesis.txt")
     (tmp_path / "thesis.txt").rename(tmp_path / "corpus.json")
-    with pytest.raises(CorpusError, match=r"corpus\.json is damaged; render into another"):
+    with pytest.raises(CorpusError, match=r"corpus\.json is not JSON .*; render into another"):
         render_corpus(settings, tmp_path)
     assert (tmp_path / "corpus.json").read_text() == "draft"
 

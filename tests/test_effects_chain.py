@@ -176,7 +176,7 @@ def test_gain_is_its_decibels_and_inverts_the_polarity_only_if_asked(invert):
             {"bands": [{"kind": "peak", "frequency_hz": 9.0, "width": 1}]},
             r"unknown key bands\[0\]\.width",
         ),
-        ("eq", {"bands": [{"kind": [], "frequency_hz": 9.0}]}, "is unknown"),
+        ("eq", {"bands": [{"kind": [], "frequency_hz": 9.0}]}, "expected low_shelf"),
         ("eq", {"bands": [{"kind": "peak", "frequency_hz": None}]}, "frequency_hz is null"),
     ],
 )

@@ -370,12 +370,15 @@ def test_split_of_a_rendered_corpus_keeps_its_items(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("{", "is not JSON"),
-        ("[]", "is not a split, or a damaged one"),
-        ('{"format": "drummix split 2", "corpus": "c", "parts": {}}', "is not a split"),
+        ("[]", "it is a list; expected a table"),
+        (
+            '{"format": "drummix split 2", "corpus": "c", "parts": {}}',
+            "format is .drummix split 2.",
+        ),
         (
             '{"format": "drummix split 1", "corpus": "c", "held_out_kit": "a", "seed": 0, '
             '"validation_share": 0.1, "parts": {"train": ["x"], "validation": ["x"], "test": []}}',
-            "is not a split",
+            "an item is in two parts",
         ),
     ],
     ids=["half", "a list", "another format", "an item in two parts"],

@@ -222,14 +222,17 @@ def test_index_that_points_outside_its_folder_is_refused(tmp_path: Path, midi: s
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([row("a", part="dev")], "in part 'dev'"),
-        ([row("a", bpm="fast")], "bpm of 'fast'"),
-        ([row("a", bpm="nan")], "bpm of 'nan'"),
-        ([row("a", bpm="")], "empty cell"),
-        (["drummer1,s,a"], "empty cell"),
+        ([row("a", part="dev")], "split is 'dev'; expected train"),
+        ([row("a", bpm="fast")], "bpm is 'fast'; expected a number above 0"),
+        ([row("a", bpm="nan")], "bpm is nan; expected a number"),
+        ([row("a", bpm="")], "line 2: bpm is ''; expected a number"),
+        (["drummer1,s,a"], "line 2 has 3 cells"),
         ([row("a"), row("a")], "lists a twice"),
+        ([row("a" * 5000)], "a cell of 5000 characters"),
+        ([row("a" * 500)], "line 2: id has 500 characters; expected"),
+        ([row("a", midi="b" * 300)], "line 2: midi_filename is .*; expected a path"),
     ],
-    ids=["part", "word", "nan", "empty", "short row", "repeated id"],
+    ids=["part", "word", "nan", "empty", "short row", "repeated id", "long", "longish", "path"],
 )
 def test_damaged_index_is_one_line(tmp_path: Path, rows: list[str], problem: str) -> None:
     with pytest.raises(CorpusError, match=problem) as error:
@@ -242,7 +245,7 @@ def test_index_without_its_columns_or_in_another_coding_is_one_line(tmp_path: Pa
     with pytest.raises(CorpusError, match="lacks the columns id, style"):
         read_groove_index(write_index(tmp_path, header="drummer,session"))
     (tmp_path / "info.csv").write_bytes(b"\xff\xfe\x00id")
-    with pytest.raises(CorpusError, match="cannot be read as a table"):
+    with pytest.raises(CorpusError, match="UTF-16; save it as UTF-8"):
         read_groove_index(tmp_path)
 
 

@@ -20,6 +20,7 @@ from drummix.corpus.engineer import ReferenceMixes
 from drummix.corpus.kit import Kit
 from drummix.corpus.manifest import (
     TARGETS,
+    CorpusFile,
     CorpusItem,
     combined_sha256,
     file_sha256,
@@ -39,6 +40,8 @@ from drummix.corpus.render import Rendering
 from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
 from drummix.notices import Code, Notice, OnNotice
+from drummix.plain_data import convert, parse_json
+from drummix.plain_data.files import in_one_line
 from drummix.pool import processes
 from drummix.roles import PAPER_ROLES
 
@@ -283,15 +286,14 @@ def _claim_folder(settings: CorpusSettings, folder: Path) -> None:
 
 
 def _refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found == wanted:
-            return
-        theirs, ours = found["settings"], wanted["settings"]
-        names = (*ours, *(name for name in theirs if name not in ours))
-        differing = [name for name in names if theirs.get(name) != ours.get(name)]
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise CorpusError(f"{path} is damaged; render into another folder") from None
+    hint = "render into another folder"
+    found = parse_json(path, error=CorpusError, hint=hint)
+    if found == wanted:
+        return
+    theirs = convert(found, CorpusFile, error=CorpusError, name=str(path), hint=hint).settings
+    ours = wanted["settings"]
+    names = (*ours, *(name for name in theirs if name not in ours))
+    differing = [name for name in names if theirs.get(name) != ours.get(name)]
     if not differing:
         raise CorpusError(
             f"{path.parent} was made by a version of drummix whose engineer mixes otherwise; "
@@ -299,6 +301,7 @@ def _refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
         )
     name = differing[0]
     raise CorpusError(
-        f"{path.parent} holds a corpus made with other settings ({name}: "
-        f"{theirs.get(name, 'none')}, not {ours.get(name, 'none')}); choose another folder"
+        f"{path.parent} holds a corpus made with other settings ({in_one_line(name)}: "
+        f"{in_one_line(str(theirs.get(name, 'none')))}, not {ours.get(name, 'none')}); "
+        "choose another folder"
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, ClassVar
 
 from drummix.corpus.manifest import (
+    ITEM_LIMITS,
+    CorpusFile,
     CorpusItem,
     combined_sha256,
     file_sha256,
@@ -16,6 +18,8 @@ from drummix.corpus.manifest import (
     read_manifest,
 )
 from drummix.corpus.strokes import pool_indices
+from drummix.errors import CorpusError
+from drummix.plain_data import Within, read_json
 
 _AGAIN = "run the same drummix corpus render again"
 
@@ -88,11 +92,11 @@ def _shared_recordings(corpus: Path, items: Sequence[CorpusItem]) -> Iterator[st
     heard: dict[tuple[str, str, int], set[bool]] = defaultdict(set)
     n_recordings: dict[tuple[str, str], int] = {}
     for item in items:
-        record = _plain_record(corpus, item)
-        for name, number in record.get("recordings", {}).items():
+        record = _record(corpus, item)
+        for name, number in record.recordings.items():
             n_recordings[item.kit, name] = number
-        for hit in record.get("hits", []):
-            heard[item.kit, hit["instrument"], hit["sample"]].add(item.part == "test")
+        for hit in record.hits:
+            heard[item.kit, hit.instrument, hit.sample].add(item.part == "test")
     for (kit, instrument, sample), in_test in sorted(heard.items()):
         n_known = n_recordings.get((kit, instrument))
         if len(in_test) > 1 and n_known is not None and _is_apart(n_known):
@@ -107,28 +111,40 @@ def _is_apart(n_recordings: int) -> bool:
     return not set(pool_indices(n_recordings, "train")) & set(pool_indices(n_recordings, "test"))
 
 
-def _plain_record(corpus: Path, item: CorpusItem) -> Mapping[str, Any]:
+_Recordings = Annotated[int, Within(0, 1_000_000)]
+
+
+@dataclass(frozen=True)
+class _Hit:
+    takes_other_keys: ClassVar[bool] = True
+
+    instrument: str
+    sample: _Recordings
+
+
+@dataclass(frozen=True)
+class _Record:
+    takes_other_keys: ClassVar[bool] = True
+
+    hits: tuple[_Hit, ...] = ()
+    recordings: Mapping[str, _Recordings] = field(default_factory=dict)
+
+
+def _record(corpus: Path, item: CorpusItem) -> _Record:
     """The record of an item; an empty one where it is damaged, which was said before."""
+    path = corpus / "items" / f"{item.item}.json"
     try:
-        plain = json.loads((corpus / "items" / f"{item.item}.json").read_text(encoding="utf-8"))
-        return {
-            "recordings": {str(name): int(n) for name, n in plain.get("recordings", {}).items()},
-            "hits": [
-                {"instrument": str(hit["instrument"]), "sample": int(hit["sample"])}
-                for hit in plain["hits"]
-            ],
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        return read_json(path, _Record, error=CorpusError, limits=ITEM_LIMITS)
+    except CorpusError:
+        return _Record()
 
 
 def _problems_of_settings(corpus: Path, items: Sequence[CorpusItem]) -> Iterator[str]:
     path = corpus / "corpus.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        held_out = settings.get("hold_out_kit")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        yield f"{path} is missing or damaged, so nobody can tell how the corpus was made"
+        held_out = read_json(path, CorpusFile, error=CorpusError).settings.get("hold_out_kit")
+    except CorpusError as error:
+        yield f"{error}, so nobody can tell how the corpus was made"
         return
     if held_out is None:
         return

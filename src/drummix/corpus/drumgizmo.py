@@ -40,6 +40,7 @@ from drummix.corpus.drumgizmo_xml import (
 from drummix.corpus.kit import FloatArray, Hit, Instrument, Kit, Piece
 from drummix.errors import AudioFileError, CorpusError
 from drummix.notices import Code, Notice
+from drummix.plain_data.files import shown
 
 # Files are cut hard at the onset; this fade keeps the cut from clicking.
 _FADE_IN_S = 0.0003
@@ -237,8 +238,8 @@ def _velocity_groups(tree: Element, path: Path) -> tuple[dict[str, float], dict[
 def _source(entry: Element, path: Path) -> _Source:
     file = inside(path.parent, path.parent / attribute(entry, "file", path), path)
     number = entry.get("filechannel") or "1"
-    if not number.isdecimal() or int(number) < 1:
-        raise CorpusError(f"{path}: {file.name} has filechannel={number!r}; they count from 1")
+    if not number.isdecimal() or len(number) > 4 or int(number) < 1:
+        raise CorpusError(f"{path}: {file.name} has filechannel={shown(number)}; they count from 1")
     return _Source(file, int(number) - 1)
 
 
@@ -278,7 +279,7 @@ def _chokes(
             stated[name] |= {other: _CHOKE_MS / 1000 for other in members if other != name}
     for name, node in nodes.items():
         for choke in node.findall("./chokes/choke"):
-            time_ms = number(choke, "choketime", kit_file, default=_CHOKE_MS)
+            time_ms = number(choke, "choketime", kit_file, default=_CHOKE_MS, most=60_000.0)
             stated[name][attribute(choke, "instrument", kit_file)] = max(1.0, time_ms) / 1000
     chokes = {
         name: {other: time_s for other, time_s in others.items() if other in pieces}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from drummix.corpus.articulations import pieces_of
 from drummix.errors import CorpusError
-
-Element = ElementTree.Element
+from drummix.plain_data import xml_tree
+from drummix.plain_data.files import shown
 
 
 def find_kit_file(folder: Path) -> Path:
@@ -63,12 +63,7 @@ def parse_xml(path: Path) -> Element:
     Raises:
         CorpusError: If the file is missing or no XML.
     """
-    try:
-        return ElementTree.parse(path).getroot()
-    except FileNotFoundError:
-        raise CorpusError(f"{path} does not exist; is this a complete DrumGizmo kit?") from None
-    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
-        raise CorpusError(f"{path} cannot be read as XML ({error})") from None
+    return xml_tree.parse_xml(path, error=CorpusError, hint="is this a complete DrumGizmo kit?")
 
 
 def attribute(node: Element, name: str, where: Path) -> str:
@@ -79,8 +74,10 @@ def attribute(node: Element, name: str, where: Path) -> str:
     return value
 
 
-def number(node: Element, name: str, where: Path, *, default: float | None) -> float:
-    """A finite number in an attribute; without a default it has to be there."""
+def number(
+    node: Element, name: str, where: Path, *, default: float | None, most: float = 1e12
+) -> float:
+    """A number in an attribute, from minus to plus `most`; without a default it has to be there."""
     text = node.get(name)
     if text is None and default is not None:
         return default
@@ -88,17 +85,22 @@ def number(node: Element, name: str, where: Path, *, default: float | None) -> f
         value = float(text or "")
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= most:
         raise CorpusError(
-            f"{where}: {node.tag} {node.get('name', '')} has {name}={text!r}; expected a number"
+            f"{where}: {node.tag} {node.get('name', '')[:60]} has {name}={shown(text)}; "
+            f"expected a number of up to {most:g}"
         )
     return value
 
 
 def inside(root: Path, path: Path, where: Path) -> Path:
     """The path, if it lies inside the kit's folder."""
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise CorpusError(f"{where} names {path}, which lies outside the kit's folder")
+    try:
+        is_inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError) as error:  # a name that is too long, or links in a circle
+        raise CorpusError(f"{where} names {shown(str(path))}, which is no file") from error
+    if not is_inside:
+        raise CorpusError(f"{where} names {shown(str(path))}, which lies outside the kit's folder")
     return path
 
 
@@ -110,7 +112,9 @@ def stated_rate_hz(tree: Element, kit_file: Path) -> int:
     except (ValueError, OverflowError):
         rate_hz = 0
     if not 8000 <= rate_hz <= 384000:
-        raise CorpusError(f"{kit_file} states a sample rate of {text!r}; expected 8000 to 384000")
+        raise CorpusError(
+            f"{kit_file} states a sample rate of {shown(text)}; expected 8000 to 384000"
+        )
     return rate_hz
 
 
@@ -136,7 +140,7 @@ def channel_names(tree: Element, kit_file: Path) -> tuple[str, ...]:
 def kit_name(tree: Element, kit_file: Path) -> str:
     """Name of a kit, fit for a file name."""
     title = tree.get("name") or tree.findtext("./metadata/title") or kit_file.parent.name
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or "kit"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", title)[:100].strip("-") or "kit"
 
 
 def read_midimap(path: Path) -> dict[int, str]:
@@ -145,7 +149,7 @@ def read_midimap(path: Path) -> dict[int, str]:
     for entry in parse_xml(path).findall("map"):
         note = attribute(entry, "note", path)
         if not note.isdecimal() or int(note) > 127:
-            raise CorpusError(f"{path} maps note {note!r}; notes are 0 to 127")
+            raise CorpusError(f"{path} maps note {shown(note)}; notes are 0 to 127")
         notes[int(note)] = attribute(entry, "instr", path)
     return notes
 

@@ -14,13 +14,13 @@ that of Martinez Ramirez, Stoller and Moffat, JAES 69(3), 2021, as their index h
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from drummix.corpus.items import LENGTH_SLACK_S, Corpus, LeftOut
 from drummix.corpus.manifest import MICROPHONE_FOLDERS, TARGETS, Target
 from drummix.errors import AudioFileError, CorpusError
 from drummix.levels import peak_dbfs
+from drummix.plain_data.tables import read_rows
 from drummix.roles import Role
 
 DRUMMERS = ("drummer_1", "drummer_2", "drummer_3")
@@ -165,17 +166,28 @@ class EnstItem:
 @cache
 def published_split() -> tuple[EnstTrack, ...]:
     """The 318 tracks of the paper's split: 284 train, 20 validation, 14 test."""
-    text = (files("drummix.corpus") / "enst_split.csv").read_text(encoding="utf-8")
+    content = (files("drummix.corpus") / "enst_split.csv").read_bytes()
     return tuple(
         EnstTrack(
-            part=row["part"],
-            drummer=row["drummer"],
-            track=row["file"].removesuffix(".wav"),
-            kind=row["type"],
-            has_tom_3=row["has_tom_3"] == "yes",
+            part=row.part,
+            drummer=row.drummer,
+            track=row.file.removesuffix(".wav"),
+            kind=row.type,
+            has_tom_3=row.has_tom_3 == "yes",
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in read_rows(content, _SplitRow, error=CorpusError, name="enst_split.csv")
     )
+
+
+@dataclass(frozen=True)
+class _SplitRow:
+    takes_other_keys: ClassVar[bool] = True
+
+    part: str
+    drummer: str
+    file: str
+    type: str
+    has_tom_3: Literal["yes", "no"]
 
 
 def is_enst(folder: Path) -> bool:

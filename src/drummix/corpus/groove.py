@@ -8,18 +8,20 @@ whose polyphonic aftertouch is a hand that grabs a cymbal.
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import mido
 
 from drummix.errors import CorpusError
+from drummix.plain_data import Matching, PathText, Sized, Within
+from drummix.plain_data.tables import read_rows
 
 PARTS = ("train", "validation", "test")
+PartText = Annotated[str, Matching("|".join(PARTS), "train, validation or test")]
+"""A text that names one of the parts."""
 
 HIHAT_NOTES = frozenset({22, 26, 42, 44, 46})
 """Notes of the hi-hat: closed edge, open edge, closed, pedal and open."""
@@ -36,7 +38,8 @@ _PEDAL_CONTROLLER = 4
 
 # From here on the pedal holds the cymbals shut: a little before its end, as sensors drift.
 _PEDAL_SHUT = 86
-_COLUMNS = ("id", "style", "bpm", "beat_type", "midi_filename", "duration", "split")
+
+_Word = Annotated[str, Sized(1, 200)]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,21 @@ class Performance:
     path: Path
 
 
+@dataclass(frozen=True)
+class _Row:
+    """What is used of a row of ``info.csv``."""
+
+    takes_other_keys: ClassVar[bool] = True
+
+    id: _Word
+    style: _Word
+    bpm: Annotated[float, Within(0.0, 10_000.0, is_above=True)]
+    beat_type: _Word
+    midi_filename: PathText
+    duration: Annotated[float, Within(0.0, 1e6, is_above=True)]
+    split: PartText
+
+
 def read_groove_index(folder: Path) -> tuple[Performance, ...]:
     """List the performances of a Groove MIDI Dataset folder in the order of its index.
 
@@ -97,51 +115,26 @@ def read_groove_index(folder: Path) -> tuple[Performance, ...]:
         raise CorpusError(
             f"{folder} has no info.csv; give the folder of the Groove MIDI Dataset (groove/)"
         )
-    try:
-        with index.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or [])]
-            if missing:
-                raise CorpusError(f"{index} lacks the columns {', '.join(missing)}")
-            root = folder.resolve()
-            performances = tuple(_performance(root, index, row) for row in reader)
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise CorpusError(f"{index} cannot be read as a table ({error})") from None
+    root = folder.resolve()
+    rows = read_rows(index, _Row, error=CorpusError)
+    performances = tuple(_performance(root, index, row) for row in rows)
     _refuse_repeated_ids(performances, index)
     return performances
 
 
-def _performance(root: Path, index: Path, row: dict[str, str]) -> Performance:
-    if any(not row[name] for name in _COLUMNS):
-        raise CorpusError(f"{index} has an empty cell in the row of {row['id'] or 'no id'}")
-    path = (root / row["midi_filename"]).resolve()
+def _performance(root: Path, index: Path, row: _Row) -> Performance:
+    path = (root / row.midi_filename).resolve()
     if not path.is_relative_to(root):
-        raise CorpusError(f"{index} names {row['midi_filename']}, which lies outside its folder")
-    if row["split"] not in PARTS:
-        raise CorpusError(
-            f"{index} puts {row['id']} in part {row['split']!r}; known: {', '.join(PARTS)}"
-        )
+        raise CorpusError(f"{index} names {row.midi_filename!r}, which lies outside its folder")
     return Performance(
-        id=row["id"],
-        style=row["style"],
-        bpm=_positive(row, "bpm", index),
-        kind=row["beat_type"],
-        part=row["split"],
-        duration_s=_positive(row, "duration", index),
+        id=row.id,
+        style=row.style,
+        bpm=row.bpm,
+        kind=row.beat_type,
+        part=row.split,
+        duration_s=row.duration,
         path=path,
     )
-
-
-def _positive(row: dict[str, str], column: str, index: Path) -> float:
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0.0):
-        raise CorpusError(
-            f"{index} gives {row['id']} a {column} of {row[column]!r}; expected a number above 0"
-        )
-    return value
 
 
 def _refuse_repeated_ids(performances: Iterable[Performance], index: Path) -> None:

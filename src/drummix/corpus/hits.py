@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, ClassVar
 
 from drummix.corpus.kit import Piece
+from drummix.corpus.manifest import ITEM_LIMITS
 from drummix.errors import CorpusError
+from drummix.plain_data import Within, read_json
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,18 @@ class ItemHit:
         velocity: MIDI velocity, 1 to 127.
     """
 
-    time_s: float
+    takes_other_keys: ClassVar[bool] = True
+
+    time_s: Annotated[float, Within(0.0)]
     piece: Piece
-    velocity: int
+    velocity: Annotated[int, Within(0, 127)]
+
+
+@dataclass(frozen=True)
+class _Record:
+    takes_other_keys: ClassVar[bool] = True
+
+    hits: tuple[ItemHit, ...]
 
 
 def read_item_hits(corpus: Path, item: str) -> tuple[ItemHit, ...]:
@@ -39,24 +48,9 @@ def read_item_hits(corpus: Path, item: str) -> tuple[ItemHit, ...]:
         CorpusError: If the item's record is missing, half-written or has no hits in it.
     """
     path = corpus / "items" / f"{item}.json"
-    again = "run the same drummix corpus render again"
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        hits = [_hit(hit) for hit in plain["hits"]]
-    except FileNotFoundError:
-        raise CorpusError(f"{path} is missing; {again}") from None
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise CorpusError(f"{path} is damaged: no list of hits; delete it and {again}") from None
-    return tuple(sorted(hits, key=lambda hit: hit.time_s))
-
-
-def _hit(plain: Any) -> ItemHit:
-    hit = ItemHit(float(plain["time_s"]), Piece(plain["piece"]), int(plain["velocity"]))
-    if not (math.isfinite(hit.time_s) and hit.time_s >= 0.0):
-        raise ValueError(hit.time_s)
-    return hit
+    hint = "delete it if it is there, and run the same drummix corpus render again"
+    record = read_json(path, _Record, error=CorpusError, hint=hint, limits=ITEM_LIMITS)
+    return tuple(sorted(record.hits, key=lambda hit: hit.time_s))
 
 
 def isolated_hits(

@@ -17,15 +17,17 @@ import csv
 import hashlib
 import io
 import json
-import re
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from drummix.audio import make_folder, write_text
-from drummix.corpus.groove import PARTS
+from drummix.corpus.groove import PartText
 from drummix.errors import CorpusError
+from drummix.plain_data import AnyFloat, Limits, Matching, Sized, Within, read_json
+from drummix.plain_data.tables import read_rows
 from drummix.roles import Role
 
 Target = Literal["dry", "wet"]
@@ -42,9 +44,17 @@ MICROPHONE_FOLDERS: Mapping[Role, str] = {
 }
 """ENST's folder names; tom_1 is its mid, tom_2 its low and tom_3 its mid-low tom."""
 
+ITEM_LIMITS = Limits(n_bytes=64_000_000, any_number=True)
+"""Of ``items/<item>.json``: every hit stands in it, and the peak of silence is minus infinity."""
+
 TARGETS: tuple[Target, ...] = ("dry", "wet")
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+# Names become paths: they must not lead out of the corpus.
+_PlainName = Annotated[
+    str, Matching("[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", "a plain file name of letters and digits")
+]
+_Text = Annotated[str, Sized(0, 1000)]
+_Peak = Annotated[AnyFloat, Within(-math.inf, 1000.0)]
 
 
 @dataclass(frozen=True)
@@ -70,22 +80,22 @@ class CorpusItem:
         kind: What is played, one of `kinds`.
     """
 
-    item: str
-    part: str
-    kit: str
-    performance: str
-    style: str
+    item: _PlainName
+    part: PartText
+    kit: _PlainName
+    performance: _Text
+    style: _Text
     seed: int
     engineer: int
-    licence: str
-    rate_hz: int
-    n_samples: int
-    extension: str
-    stem_peak_dbfs: float
-    dry_peak_dbfs: float
-    wet_peak_dbfs: float
-    sha256: str
-    kind: str = "performance"
+    licence: _Text
+    rate_hz: Annotated[int, Within(1, 1_000_000)]
+    n_samples: Annotated[int, Within(1, 1 << 32)]
+    extension: _PlainName
+    stem_peak_dbfs: _Peak
+    dry_peak_dbfs: _Peak
+    wet_peak_dbfs: _Peak
+    sha256: Annotated[str, Sized(0, 64)]
+    kind: Annotated[str, Sized(0, 100)] = "performance"
 
     @property
     def duration_s(self) -> float:
@@ -109,9 +119,6 @@ class CorpusItem:
         ]
 
 
-_COLUMNS: Mapping[str, str] = {field.name: str(field.type) for field in fields(CorpusItem)}
-
-
 @dataclass(frozen=True)
 class ItemRecord:
     """What ``items/<item>.json`` says of a complete item.
@@ -121,8 +128,23 @@ class ItemRecord:
         checksums: File name under the kit's folder -> sha256.
     """
 
+    takes_other_keys: ClassVar[bool] = True
+
     item: CorpusItem
-    checksums: Mapping[str, str]
+    checksums: Mapping[str, str] = field(metadata={"key": "sha256"})
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """What ``corpus.json`` says of how a corpus was made.
+
+    Args:
+        settings: The settings by name, plain data.
+    """
+
+    takes_other_keys: ClassVar[bool] = True
+
+    settings: Mapping[str, Any]
 
 
 def read_manifest(corpus: Path, *, part: str | None = None) -> tuple[CorpusItem, ...]:
@@ -134,18 +156,7 @@ def read_manifest(corpus: Path, *, part: str | None = None) -> tuple[CorpusItem,
     path = corpus / "manifest.csv"
     if not path.is_file():
         raise CorpusError(_no_manifest(corpus))
-    try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            # Manifests of before there were kinds lack the last column.
-            if list(reader.fieldnames or ()) not in (list(_COLUMNS), list(_COLUMNS)[:-1]):
-                raise CorpusError(f"{path} has not the columns of a drummix corpus manifest")
-            items = [
-                _item_from_row(row, f"{path}, line {number}")
-                for number, row in enumerate(reader, start=2)
-            ]
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise CorpusError(f"{path} cannot be read as a table ({error})") from None
+    items = read_rows(path, CorpusItem, error=CorpusError)
     chosen = tuple(item for item in items if part is None or item.part == part)
     if not chosen:
         parts = ", ".join(sorted({item.part for item in items})) or "none"
@@ -163,36 +174,10 @@ def _no_manifest(corpus: Path) -> str:
     return f"{corpus} has no manifest.csv; render a corpus with: drummix corpus render"
 
 
-def _item_from_row(row: Mapping[str, Any], where: str) -> CorpusItem:
-    if None in row or None in row.values():
-        raise CorpusError(f"{where}: the cells do not match the columns")
-    convert = {"int": int, "float": float, "str": str}
-    try:
-        item = CorpusItem(**{name: convert[_COLUMNS[name]](text) for name, text in row.items()})
-    except ValueError as error:
-        raise CorpusError(f"{where}: {error}") from None
-    if (problem := _problem_of(item)) is not None:
-        raise CorpusError(f"{where}: {problem}")
-    return item
-
-
-def _problem_of(item: CorpusItem) -> str | None:
-    """What is wrong with an item that was read from a file; None if nothing is."""
-    for name in (item.item, item.kit, item.extension):
-        # Names become paths: they must not lead out of the corpus.
-        if not _PLAIN_NAME.fullmatch(name):
-            return f"{name!r} is not a plain file name"
-    if item.part not in PARTS:
-        return f"part {item.part!r} is none of {', '.join(PARTS)}"
-    if item.rate_hz < 1 or item.n_samples < 1:
-        return f"{item.n_samples} samples at {item.rate_hz} Hz; expected more than 0"
-    return None
-
-
 def write_manifest(corpus: Path, items: Iterable[CorpusItem]) -> Path:
     """Write ``manifest.csv`` for these items, sorted by part and name."""
     table = io.StringIO()
-    writer = csv.DictWriter(table, list(_COLUMNS), lineterminator="\n")
+    writer = csv.DictWriter(table, [f.name for f in fields(CorpusItem)], lineterminator="\n")
     writer.writeheader()
     for item in sorted(items, key=lambda i: (i.part, i.item)):
         writer.writerow(asdict(item))
@@ -223,19 +208,20 @@ def write_item_record(
 
 def read_item_record(corpus: Path, name: str) -> ItemRecord | None:
     """The record of a complete item, or None where a file of it is missing or half-written."""
+    path = corpus / "items" / f"{name}.json"
     try:
-        text = (corpus / "items" / f"{name}.json").read_text(encoding="utf-8")
-        plain = json.loads(text)
-        item = CorpusItem(**plain["item"])
-        checksums = {str(file): str(value) for file, value in plain["sha256"].items()}
-        if item.item != name or _problem_of(item) is not None:
-            return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        record = read_json(path, ItemRecord, error=CorpusError, limits=ITEM_LIMITS)
+    except CorpusError:
+        return None
+    item = record.item
+    if item.item != name:
         return None
     expected = {path.relative_to(corpus / item.kit).as_posix(): path for path in item.paths(corpus)}
-    if set(checksums) != set(expected) or not all(path.is_file() for path in expected.values()):
+    if set(record.checksums) != set(expected) or not all(
+        path.is_file() for path in expected.values()
+    ):
         return None
-    return ItemRecord(item, checksums)
+    return record
 
 
 def file_sha256(path: Path) -> str:

@@ -15,12 +15,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from drummix.audio import write_text
 from drummix.corpus.groove import PARTS
 from drummix.corpus.items import SessionItem
 from drummix.errors import CorpusError, SettingError
+from drummix.plain_data import PathText, read_json
 
 FORMAT = "drummix split 1"
 VALIDATION_SHARE = 0.1
@@ -45,6 +46,25 @@ class Split:
     def part_of(self) -> dict[str, str]:
         """Item -> part."""
         return {item: part for part, items in self.parts.items() for item in items}
+
+
+@dataclass(frozen=True)
+class _PlainSplit:
+    """A split as a file holds it."""
+
+    format: Literal["drummix split 1"]
+    corpus: PathText
+    held_out_kit: str
+    validation_share: float
+    seed: int
+    parts: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        if set(self.parts) != set(PARTS):
+            raise CorpusError(f"parts are {', '.join(self.parts)}; expected {', '.join(PARTS)}")
+        names = [name for items in self.parts.values() for name in items]
+        if len(set(names)) < len(names):
+            raise CorpusError("an item is in two parts, or twice in one")
 
 
 def leave_kit_out(
@@ -127,27 +147,7 @@ def read_split(path: Path) -> tuple[Split, Path]:
     Raises:
         CorpusError: If the file is not a split.
     """
-    expected = "expected a file written by drummix corpus split"
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError:
-        raise CorpusError(f"{path} is not JSON; {expected}") from None
-    try:
-        return _split_of(plain), path.parent / plain["corpus"]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise CorpusError(f"{path} is not a split, or a damaged one; {expected}") from None
-
-
-def _split_of(plain: Any) -> Split:
-    parts = {str(part): tuple(map(str, items)) for part, items in plain["parts"].items()}
-    names = [name for items in parts.values() for name in items]
-    if plain["format"] != FORMAT or set(parts) != set(PARTS) or len(set(names)) != len(names):
-        raise ValueError
-    return Split(
-        str(plain["held_out_kit"]),
-        float(plain["validation_share"]),
-        int(plain["seed"]),
-        parts,
-    )
+    hint = "make it with drummix corpus split"
+    found = read_json(path, _PlainSplit, error=CorpusError, hint=hint)
+    split = Split(found.held_out_kit, found.validation_share, found.seed, found.parts)
+    return split, path.parent / found.corpus

@@ -7,13 +7,15 @@ tables in `plain_data.tables`.
 """
 
 from drummix.plain_data.files import Limits, read_text
-from drummix.plain_data.rules import AnyFloat, Sized, Within
+from drummix.plain_data.rules import AnyFloat, Matching, PathText, Sized, Within
 from drummix.plain_data.texts import parse_json, parse_toml, read_json, read_toml
 from drummix.plain_data.typed import check_fields, convert
 
 __all__ = [
     "AnyFloat",
     "Limits",
+    "Matching",
+    "PathText",
     "Sized",
     "Within",
     "check_fields",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sized as HasLength
 from dataclasses import dataclass
 from typing import Annotated
@@ -57,6 +58,41 @@ class Sized:
     def takes(self, value: HasLength) -> bool:
         """Whether the length is within the limits."""
         return self.low <= len(value) <= self.high
+
+
+@dataclass(frozen=True)
+class Matching:
+    """A text that matches a pattern as a whole.
+
+    Args:
+        pattern: A regular expression.
+        words: What it stands for, as it follows "expected".
+    """
+
+    pattern: str
+    words: str
+
+    def takes(self, value: str) -> bool:
+        """Whether a text matches."""
+        return re.fullmatch(self.pattern, value) is not None
+
+
+@dataclass(frozen=True)
+class PathRule:
+    """A text that can be a path: operating systems refuse longer ones, each with its own error."""
+
+    words: str = "a path of at most 1000 characters, each name in it of at most 255 bytes"
+
+    def takes(self, value: str) -> bool:
+        """Whether a text is short enough."""
+        names = re.split(r"[/\\]", value)
+        return 0 < len(value) <= 1000 and all(len(name.encode()) <= 255 for name in names)
+
+
+PathText = Annotated[str, PathRule()]
+"""A text that names a file or a folder."""
+
+Rule = Within | Sized | Matching | PathRule
 
 
 class _MayBeInfinite:

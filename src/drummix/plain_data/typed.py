@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from drummix.errors import DrummixError, SettingError
 from drummix.plain_data.files import Place, shown
-from drummix.plain_data.rules import Sized, Within, may_be_infinite
+from drummix.plain_data.rules import Matching, PathRule, Rule, Sized, Within, may_be_infinite
 
 _T = TypeVar("_T")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -149,9 +149,9 @@ def _ruled(hint: Any, arguments: tuple[Any, ...], plain: Any, path: str) -> Any:
     if not _may_be(base, plain):
         raise _wrong(hint, plain, path)
     is_any_float = any(may_be_infinite(rule) for rule in rules)
-    value = _float(plain) if is_any_float else _value(base, plain, path)
+    value: Any = _float(plain) if is_any_float else _value(base, plain, path)
     for rule in rules:
-        if isinstance(rule, Within | Sized) and not rule.takes(value):
+        if isinstance(rule, Rule) and not rule.takes(value):
             size = f"has {len(value)} {_unit(base)}" if isinstance(rule, Sized) else ""
             found = size or f"is {shown(plain)}"
             raise _WrongError(path, found, _expected(hint))
@@ -254,13 +254,7 @@ def _expected(hint: Any) -> str:
     """What a type takes, in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        base = _expected(arguments[0])
-        sizes = [
-            f"of {r.low} to {r.high} {_unit(arguments[0])}"
-            for r in arguments[1:]
-            if isinstance(r, Sized)
-        ]
-        return " ".join([base, *(str(r) for r in arguments[1:] if isinstance(r, Within)), *sizes])
+        return _expected_by_rules(arguments[0], arguments[1:])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_expected(arm) for arm in arguments)
     if origin is Literal:
@@ -270,6 +264,15 @@ def _expected(hint: Any) -> str:
     if origin in _LISTS:
         return f"a list of {_PLURALS[arguments[0]]}" if arguments[0] in _PLURALS else "a list"
     return _NAMES.get(hint, "a table")
+
+
+def _expected_by_rules(base: Any, rules: Sequence[Any]) -> str:
+    for rule in rules:
+        if isinstance(rule, Matching | PathRule):
+            return rule.words
+    ranges = [str(rule) for rule in rules if isinstance(rule, Within)]
+    sizes = [f"of {r.low} to {r.high} {_unit(base)}" for r in rules if isinstance(r, Sized)]
+    return " ".join([_expected(base), *ranges, *sizes])
 
 
 def _unit(hint: Any) -> str:
