@@ -31,8 +31,10 @@ from drummix.evaluation.oracles import fit_oracle
 from drummix.evaluation.systems import targets_of
 from drummix.evaluation.table import Failure, Measurement, Spread
 from drummix.mixers.architecture import WaveUNetConfig
+from drummix.mixers.base import MixPlan
 from drummix.mixers.weights import parameter_shapes, write_model
 from drummix.roles import PAPER_ROLES, Role
+from drummix.session import Session
 
 RATE_HZ = 44_100
 N_SAMPLES = 24_000
@@ -500,13 +502,14 @@ class _FailingMixer:
 class _NanMixer:
     name = "unity"
 
-    def plan(self, session: object, *, progress: object = None) -> object:
+    def plan(self, session: Session, *, progress: object = None) -> MixPlan:
         blocks = [np.full((2, N_SAMPLES), np.nan, dtype=np.float32)]
-        return type("Plan", (), {"blocks": staticmethod(lambda: iter(blocks))})
+        return MixPlan("unity", session, {}, (), lambda: iter(blocks))
 
 
 @pytest.mark.parametrize(
-    ("mixer", "says"), [(_FailingMixer, "no idea"), (_NanMixer, "not numbers")]
+    ("mixer", "says"),
+    [(_FailingMixer, "no idea"), (_NanMixer, "by unity holds a sample that is not a number")],
 )
 def test_a_failing_system_is_named_and_the_others_go_on(
     corpus: Path, monkeypatch: pytest.MonkeyPatch, mixer: type, says: str

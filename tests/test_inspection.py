@@ -242,3 +242,10 @@ def test_copy_of_an_overhead_as_a_tom_is_a_twin_and_not_inverted():
     overhead = Audio(noise(n_samples=480_000), RATE_HZ)
     audio = {"Tom 1": overhead, "OH L": overhead, "OH R": Audio(noise(seed=1), RATE_HZ)}
     assert problems(audio, "Tom 1") == {Code.IDENTICAL_TWINS}
+
+
+def test_session_of_low_rate_is_a_finding_and_has_no_loudness(tmp_path):
+    write(tmp_path / "Kick.wav", Audio(noise(n_samples=3000), 3000))
+    [report] = inspect_session(tmp_path)
+    assert [finding.code for finding in report.findings] == [Code.RATE_TOO_LOW]
+    assert report.to_dict()["lufs"] is None

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
+from drummix.errors import SettingError
 from drummix.levels import (
     GatedLoudness,
     LoudnessMeter,
@@ -230,3 +231,9 @@ def test_gain_moves_every_level_by_itself(level_db):
     louder = samples * db_to_gain(level_db)
     for measure in (peak_dbfs, rms_dbfs, lambda x: integrated_lufs(x, 48_000)):
         assert measure(louder) - measure(samples) == pytest.approx(level_db, abs=1e-6)
+
+
+@pytest.mark.parametrize("rate_hz", [1000, 3363, 7999])
+def test_rates_without_k_weighting_have_no_loudness(rate_hz):
+    with pytest.raises(SettingError, match=f"{rate_hz} Hz has no loudness"):
+        integrated_lufs(np.zeros((1, rate_hz), np.float32), rate_hz)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,24 @@ import soundfile
 import drummix
 import made
 from drummix.audio import Audio, atomic_path, probe, read, write
-from drummix.errors import AudioFileError, OutputError, SettingError, WeightsError
+from drummix.errors import (
+    AudioFileError,
+    DrummixError,
+    OutputError,
+    SessionError,
+    SettingError,
+    WeightsError,
+)
 from drummix.levels import db_to_gain, integrated_lufs, true_peak_dbtp
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.compute import MOST_HOP_FRAMES, Compute
 from drummix.mixers.weights import parameter_shapes, write_model
 from drummix.mixing import DEFAULT_CEILING_DBTP, mix, mix_to_file
+from drummix.mixing import run as run_module
 from drummix.mixing.scratch import Scratch, remove_leftovers
 from drummix.notices import Code
 from drummix.roles import PAPER_ROLES
+from drummix.session import open_session
 
 RATE_HZ = 44_100
 MICROPHONES = ("Kick", "Snare", "HH", "Rack Tom", "Mid Tom", "Floor Tom", "OH L", "OH R")
@@ -210,6 +220,83 @@ def test_silence_and_snippets_have_no_loudness_and_say_so(n_samples):
     assert made.settings["level"]["lufs"] is None
     assert not made.audio.samples.any()
     assert made.notices[-1].code is Code.LOUDNESS_UNKNOWN
+
+
+# What is no mix.
+
+
+def write_loud_model(folder: Path, weight: float) -> Path:
+    config = WaveUNetConfig(levels=3, filters=2)
+    shapes = parameter_shapes(config).items()
+    tensors = {name: np.full(shape, weight, np.float32) for name, shape in shapes}
+    return write_model(folder, "loud", tensors, made.model_card(config))
+
+
+def assert_refused_with_nothing_written(takes, out, *words, **options):
+    for work in (
+        lambda: mix(takes, **options),
+        lambda: mix_to_file(takes, out / "m.wav", settings_path=out / "m.json", **options),
+    ):
+        with pytest.raises(DrummixError) as caught:
+            work()
+        assert "\n" not in str(caught.value)
+        for word in words:
+            assert word in str(caught.value)
+        assert names_in(out) == []
+
+
+@pytest.mark.parametrize("lufs", [None, -16.0])
+def test_a_network_that_gives_no_numbers_is_refused_with_the_system_and_the_time(
+    takes, out, tmp_path, lufs
+):
+    weights = write_loud_model(tmp_path / "models", 65504.0)
+    words = ("by waveunet-wet holds a sample", "at 0.000 s")
+    assert_refused_with_nothing_written(takes, out, *words, weights=weights, lufs=lufs)
+
+
+@pytest.mark.parametrize("system", ["unity", "anchor", "waveunet-wet"])
+def test_tracks_at_the_end_of_floats_are_refused_by_name_and_time(tmp_path, out, weights, system):
+    takes = write_takes(tmp_path / "takes")
+    samples = noise(RATE_HZ)
+    samples[0, RATE_HZ // 2] = -3e38
+    write(takes / "OH L.wav", Audio(samples, RATE_HZ), subtype="FLOAT")
+    options = {"weights": weights} if system == "waveunet-wet" else {"system": system}
+    words = ("OH L.wav", "-3e+38, which is no sound", "at 0.500 s")
+    assert_refused_with_nothing_written(takes, out, *words, **options)
+    with pytest.raises(AudioFileError, match=r"kick holds a sample of -3e\+38"):
+        mix({"kick": Audio(samples, RATE_HZ)}, system="unity")
+
+
+@pytest.mark.parametrize("system", ["unity", "anchor", "waveunet-wet"])
+def test_whole_numbers_of_32_bits_as_floats_are_turned_down(tmp_path, weights, system):
+    takes = write_takes(tmp_path / "takes")
+    for path in takes.iterdir():
+        write(path, Audio(read(path).samples * 2.0**31, RATE_HZ), subtype="FLOAT")
+    options = {"weights": weights} if system == "waveunet-wet" else {"system": system}
+    made = mix(takes, **options)
+    assert true_peak_dbtp(made.audio.samples, RATE_HZ) == pytest.approx(-1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("rate_hz", [1000, 3000, 7999])
+@pytest.mark.parametrize("lufs", [None, -16.0])
+def test_a_session_below_8_khz_is_refused(tmp_path, out, rate_hz, lufs):
+    takes = write_takes(tmp_path / "takes", rate_hz=rate_hz, n_samples=rate_hz)
+    words = (f"takes has a rate of {rate_hz} Hz", "at least 8000 Hz")
+    assert_refused_with_nothing_written(takes, out, *words, system="unity", lufs=lufs)
+
+
+def test_a_session_of_8_khz_has_its_loudness_set(tmp_path):
+    takes = write_takes(tmp_path / "takes", rate_hz=8000, n_samples=8000, level=0.02)
+    made = mix(takes, system="unity", lufs=-30.0)
+    assert integrated_lufs(made.audio.samples, 8000) == pytest.approx(-30.0, abs=0.01)
+
+
+def test_a_mix_that_does_not_fit_into_memory_is_one_line(takes, monkeypatch):
+    session = open_session(takes)
+    endless = replace(session, n_samples=1 << 60)
+    monkeypatch.setattr(run_module, "open_session", lambda source, roles: endless)
+    with pytest.raises(SessionError, match="does not fit into memory"):
+        mix(takes, system="unity")
 
 
 @pytest.mark.parametrize(

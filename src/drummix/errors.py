@@ -117,6 +117,10 @@ class RoleError(SessionError):
 _NOT_SPLIT = object()
 
 
+class MixError(DrummixError):
+    """What a system made is no mix: samples that are not numbers, or beyond any level."""
+
+
 class SettingError(DrummixError):
     """A parameter of a call is out of range, unknown, or contradicts another one.
 

@@ -16,7 +16,15 @@ from drummix.audio.reading import (
     probe,
     read,
 )
-from drummix.audio.samples import Audio, resample, resampled_length, weighted_sums, whole_pieces
+from drummix.audio.samples import (
+    Audio,
+    SampleFault,
+    resample,
+    resampled_length,
+    sample_fault,
+    weighted_sums,
+    whole_pieces,
+)
 from drummix.audio.writing import Writer, write
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "Audio",
     "AudioInfo",
     "BlockReader",
+    "SampleFault",
     "Writer",
     "atomic_path",
     "make_folder",
@@ -32,6 +41,7 @@ __all__ = [
     "read",
     "resample",
     "resampled_length",
+    "sample_fault",
     "weighted_sums",
     "whole_pieces",
     "write",

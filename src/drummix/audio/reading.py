@@ -18,6 +18,7 @@ from drummix.audio.samples import (
     FloatArray,
     fit_length,
     resampled_length,
+    sample_fault,
 )
 from drummix.audio.wav_excerpt import WavLayout, read_frames, wav_layout
 from drummix.errors import AudioFileError
@@ -33,6 +34,8 @@ FOREIGN_AUDIO_SUFFIXES = frozenset([".m4a", ".mp4", ".aac", ".wma", ".ape", ".wv
 
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 """Converters go up to 768 kHz; a header that says more is damaged."""
+
+_AT_ONCE_SAMPLES = 1 << 24
 
 _LOSSY_FORMATS = frozenset({"OGG", "MP3"})
 _LOSSY_SHORTFALL_SAMPLES = 4 * 1152
@@ -89,7 +92,11 @@ def read(path: Path | str, *, rate_hz: int | None = None) -> Audio:
         AudioFileError: As `probe`, or if a sample is NaN or infinite.
     """
     with BlockReader(path, rate_hz=rate_hz) as reader:
-        return Audio(reader.read(reader.n_samples), reader.rate_hz)
+        if reader.n_samples * reader.n_channels <= _AT_ONCE_SAMPLES:
+            return Audio(reader.read(reader.n_samples), reader.rate_hz)
+        # Room is made for what is there, not for what a header promises.
+        blocks = list(reader.blocks(_AT_ONCE_SAMPLES // reader.n_channels))
+        return Audio(np.concatenate(blocks, axis=1), reader.rate_hz)
 
 
 class BlockReader:
@@ -184,11 +191,12 @@ class BlockReader:
         elif n_missing > 0:
             found_s = (self._n_source_read + frames.shape[0]) / self.info.rate_hz
             raise _cut_off(self.info.path, self.info.duration_s, found_s)
-        if not self._is_whole_numbers and not np.isfinite(frames).all():
-            at = self._n_source_read + int(np.argmin(np.isfinite(frames).all(axis=1)))
+        fault = None if self._is_whole_numbers else sample_fault(frames.T)
+        if fault is not None:
+            at_s = (self._n_source_read + fault.at) / self.info.rate_hz
             raise AudioFileError(
-                f"{self.info.path} holds a sample that is not a number (NaN or infinite) at "
-                f"{at / self.info.rate_hz:.3f} s; export it again, or repair that place"
+                f"{self.info.path} holds {fault.what} at {at_s:.3f} s; export it again, or repair "
+                "that place"
             )
         self._n_source_read += n_samples
         return frames

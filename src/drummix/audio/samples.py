@@ -14,6 +14,10 @@ FloatArray = NDArray[np.float32]
 
 RESAMPLING_QUALITY = "VHQ"
 
+MAX_MAGNITUDE = 1e10
+"""Whole numbers of 32 bits that were written as floats reach 2e9; what is beyond overflows where it
+is squared, and is no sound."""
+
 
 @dataclass(frozen=True, eq=False)
 class Audio:
@@ -55,6 +59,39 @@ class Audio:
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.n_samples / self.rate_hz
+
+
+@dataclass(frozen=True)
+class SampleFault:
+    """A sample that is no sound.
+
+    Args:
+        at: Its index.
+        what: What it is, for a person to read.
+    """
+
+    at: int
+    what: str
+
+
+def sample_fault(samples: NDArray[np.floating]) -> SampleFault | None:
+    """The first sample that is not a number or far beyond any level; None where all are sound.
+
+    Args:
+        samples: Samples (channels, samples).
+
+    >>> sample_fault(np.array([[0.0, np.nan]]))
+    SampleFault(at=1, what='a sample that is not a number (NaN or infinite)')
+    """
+    # A NaN fails every comparison.
+    if samples.size == 0 or -MAX_MAGNITUDE <= samples.min() <= samples.max() <= MAX_MAGNITUDE:
+        return None
+    is_sound = np.abs(samples) <= MAX_MAGNITUDE
+    at = int(np.argmin(is_sound.all(axis=0)))
+    value = float(samples[np.argmin(is_sound[:, at]), at])
+    if np.isfinite(value):
+        return SampleFault(at, f"a sample of {value:.3g}, which is no sound (full scale is 1)")
+    return SampleFault(at, "a sample that is not a number (NaN or infinite)")
 
 
 def resampled_length(n_samples: int, from_hz: int, to_hz: int) -> int:

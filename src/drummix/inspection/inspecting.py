@@ -13,6 +13,7 @@ from drummix.errors import AudioFileError
 from drummix.inspection.measuring import Measurement, measure
 from drummix.inspection.polarity import CONFIDENT_SCORE, polarity_pairs, polarity_scores
 from drummix.inspection.report import FileReport
+from drummix.levels import MIN_RATE_HZ
 from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, Candidate, Casting, Role, cast
 from drummix.session import Entry, Session, Stem, common_rate_hz, gather
@@ -172,6 +173,9 @@ def _note_differences(
     infos = {stem.source: stem.info for stem in stems}
     longest_s = max(info.duration_s for info in infos.values())
     for name, info in infos.items():
+        if rate_hz == info.rate_hz < MIN_RATE_HZ:
+            rates = {"rate_hz": rate_hz, "min_hz": MIN_RATE_HZ}
+            findings[name].append(Notice(Code.RATE_TOO_LOW, name, rates))
         if info.rate_hz != rate_hz:
             rates = {"from_hz": info.rate_hz, "to_hz": rate_hz}
             findings[name].append(Notice(Code.FILE_RESAMPLED, name, rates))

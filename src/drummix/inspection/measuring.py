@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drummix.audio import Audio, BlockReader
-from drummix.levels import GatedLoudness, gain_to_db
+from drummix.levels import MIN_RATE_HZ, GatedLoudness, gain_to_db
 
 FloatArray = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ class Measurement:
     Args:
         peak_dbfs: Largest sample of all channels.
         rms_dbfs: Root mean square over all channels.
-        lufs: Integrated loudness; -inf where nothing passes the gate.
+        lufs: Integrated loudness; -inf where nothing passes the gate, or the rate is below 8 kHz.
         dc_offset: Mean of the channel whose mean is largest, full scale 1.0.
         dc_by_chance: Mean that a noise of this level and length may well have, full scale 1.0.
         n_clipped_runs: Runs of at least three samples at full scale, over all channels.
@@ -71,7 +71,8 @@ def measure(content: Path | Audio) -> Measurement:
 class _Meter:
     def __init__(self, rate_hz: int, n_channels: int) -> None:
         self._rate_hz = rate_hz
-        self._loudness = GatedLoudness(rate_hz, n_channels)
+        has_loudness = rate_hz >= MIN_RATE_HZ
+        self._loudness = GatedLoudness(rate_hz, n_channels) if has_loudness else None
         self._digests = [hashlib.blake2b(digest_size=16) for _ in range(n_channels)]
         self._runs = [_ClippedRuns() for _ in range(n_channels)]
         self._sums = np.zeros(n_channels)
@@ -80,7 +81,8 @@ class _Meter:
         self._n_samples = 0
 
     def add(self, block: FloatArray) -> None:
-        self._loudness.add(block)
+        if self._loudness is not None:
+            self._loudness.add(block)
         self._sums += block.sum(axis=1, dtype=np.float64)
         self._energy += float(np.square(block, dtype=np.float64).sum())
         self._peak = max(self._peak, float(np.max(np.abs(block), initial=0.0)))
@@ -98,7 +100,7 @@ class _Meter:
         return Measurement(
             peak_dbfs=gain_to_db(self._peak),
             rms_dbfs=gain_to_db(rms),
-            lufs=self._loudness.integrated_lufs(),
+            lufs=-np.inf if self._loudness is None else self._loudness.integrated_lufs(),
             dc_offset=float(means[np.argmax(np.abs(means))]),
             dc_by_chance=6.0 * rms / float(np.sqrt(self._n_samples)),
             n_clipped_runs=sum(runs.n_runs for runs in self._runs),

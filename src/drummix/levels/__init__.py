@@ -13,6 +13,7 @@ from drummix.levels.decibels import (
     rms_dbfs,
 )
 from drummix.levels.metering import (
+    MIN_RATE_HZ,
     GatedLoudness,
     LoudnessMeter,
     integrated_lufs,
@@ -20,6 +21,7 @@ from drummix.levels.metering import (
 )
 
 __all__ = [
+    "MIN_RATE_HZ",
     "SILENCE_DBFS",
     "GatedLoudness",
     "LoudnessMeter",

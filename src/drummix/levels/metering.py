@@ -12,10 +12,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from drummix.errors import SettingError
 from drummix.levels.decibels import db_to_gain, gain_to_db
 
 FloatArray = NDArray[np.float32]
 DoubleArray = NDArray[np.float64]
+
+MIN_RATE_HZ = 8_000
+"""The K-weighting's shelf lies at 1.7 kHz: below this rate it is bent, or does not exist."""
 
 _N_TAPS = 64
 """Of each interpolator: flat to 0.01 dB up to 0.46 of the sample rate."""
@@ -120,11 +124,18 @@ class GatedLoudness:
     """Integrated loudness of a stream: `LoudnessMeter` without the dearer true peak.
 
     Args:
-        rate_hz: Sample rate in Hz.
+        rate_hz: Sample rate in Hz, at least `MIN_RATE_HZ`.
         n_channels: Number of channels of every block.
+
+    Raises:
+        SettingError: If the rate is lower.
     """
 
     def __init__(self, rate_hz: int, n_channels: int) -> None:
+        if rate_hz < MIN_RATE_HZ:
+            raise SettingError(
+                f"a rate of {rate_hz} Hz has no loudness; expected at least {MIN_RATE_HZ} Hz"
+            )
         self._rate_hz = rate_hz
         self._sections = _k_weighting(rate_hz)
         self._state = np.zeros((n_channels, 4))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drummix.audio import Audio, BlockReader, probe, resample, resampled_length
+from drummix.audio import Audio, BlockReader, probe, resample, resampled_length, sample_fault
 from drummix.errors import AudioFileError, SessionError
 from drummix.mixers.base import BLOCK_SAMPLES
 from drummix.session import Session
@@ -169,8 +169,8 @@ def look_through(mix: MixFile) -> MixFacts:
     peak, ceiling = 0.0, 0.0
     tail = np.zeros((2, 0), np.float32)
     for block in mix.blocks(mix.rate_hz):
-        if not np.all(np.isfinite(block)):
-            raise AudioFileError(f"{mix.name} holds a sample that is not a number; export it again")
+        if (fault := sample_fault(block)) is not None:
+            raise AudioFileError(f"{mix.name} holds {fault.what}; export it again")
         peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
         joined = np.concatenate([tail, block], axis=1)
         ceiling = max(ceiling, float(np.max(np.abs(joined), where=flat_tops(joined), initial=0.0)))

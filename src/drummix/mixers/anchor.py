@@ -46,9 +46,11 @@ class AnchorMixer:
         matrix = _overhead_matrix(session)
         used = [session.stems[column].source for column in np.flatnonzero(matrix.any(axis=0))]
         return MixPlan(
+            system=self.name,
+            session=session,
             settings={"low_pass": self._description, "sources": used},
             notices=(Notice.of(Code.TEST_SIGNAL, self.name),),
-            blocks=lambda: self._low_pass(mixed_blocks(session, matrix), session.rate_hz),
+            make_blocks=lambda: self._low_pass(mixed_blocks(session, matrix), session.rate_hz),
         )
 
 
@@ -74,11 +76,9 @@ def mask_kernel(rate_hz: int) -> NDArray[np.float64]:
     """Linear-phase low-pass within the mask of BS.1534, an odd number of taps.
 
     Args:
-        rate_hz: Sample rate in Hz. Where nothing above 3.5 kHz can exist it is one tap of 1.0.
+        rate_hz: Sample rate in Hz, at least 8 kHz as that of every session.
     """
     centre_hz = (CUTOFF_HZ + _STOP_HZ) / 2
-    if centre_hz >= rate_hz / 2:
-        return np.ones(1)
     n_taps, beta = signal.kaiserord(_STOP_DB, (_STOP_HZ - CUTOFF_HZ) / (rate_hz / 2))
     return signal.firwin(n_taps | 1, centre_hz, window=("kaiser", beta), fs=rate_hz)
 
@@ -87,9 +87,6 @@ def _mask_low_pass(blocks: Iterator[FloatArray], rate_hz: int) -> Iterator[Float
     """Filter without delay: the output starts with the input and is as long."""
     kernel = mask_kernel(rate_hz)
     delay = kernel.size // 2
-    if delay == 0:
-        yield from blocks
-        return
     memory = np.zeros((2, 2 * delay))
     n_skipped = 0
     for block in blocks:
@@ -106,9 +103,6 @@ def _mask_low_pass(blocks: Iterator[FloatArray], rate_hz: int) -> Iterator[Float
 
 def _paper_low_pass(blocks: Iterator[FloatArray], rate_hz: int) -> Iterator[FloatArray]:
     """Two first-order low-passes in a row: 6 dB down at 3.5 kHz, 12 dB an octave above."""
-    if rate_hz / 2 <= CUTOFF_HZ:
-        yield from blocks
-        return
     once = signal.butter(1, CUTOFF_HZ, fs=rate_hz, output="sos")
     sections = np.concatenate([once, once])
     state = np.zeros((sections.shape[0], 2, 2))

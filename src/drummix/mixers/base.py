@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drummix.audio import weighted_sums
+from drummix.audio import sample_fault, weighted_sums
+from drummix.errors import MixError
 from drummix.gain_staging import GainStaging, StagedStem
 from drummix.mixers.streaming import ahead
 from drummix.notices import Notice
@@ -29,15 +30,40 @@ class MixPlan:
     """A mix decided on but not made yet.
 
     Args:
+        system: Name of the system that will make it.
+        session: What will be mixed.
         settings: What the mixer will do, plain data.
         notices: What a person should know about it.
-        blocks: Makes the mix: stereo blocks (2, samples) at the session's rate that join to
+        make_blocks: Makes the mix: stereo blocks (2, samples) at the session's rate that join to
             exactly `Session.n_samples`. May be called more than once.
     """
 
+    system: str
+    session: Session
     settings: Mapping[str, Any]
     notices: tuple[Notice, ...]
-    blocks: Callable[[], Iterator[FloatArray]]
+    make_blocks: Callable[[], Iterator[FloatArray]]
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """The mix, block by block, none of them empty; may be called more than once.
+
+        Raises:
+            MixError: If a sample is not a number, or far beyond any level.
+        """
+        n_done = 0
+        for block in self.make_blocks():
+            if block.shape[1] == 0:
+                continue
+            if (fault := sample_fault(block)) is not None:
+                at_s = (n_done + fault.at) / self.session.rate_hz
+                raise MixError(
+                    f"the mix of {self.session.name} by {self.system} holds {fault.what} at "
+                    f"{at_s:.3f} s: its model or style is damaged, or a track is far beyond full "
+                    "scale there (drummix inspect); take another system, or repair the track"
+                )
+            yield block
+            n_done += block.shape[1]
+        assert n_done == self.session.n_samples, "a mixer gave a mix of another length"
 
 
 class Mixer(Protocol):

@@ -81,9 +81,11 @@ class StyleMixer:
                 )
             )
         return MixPlan(
+            system=f"the style {style.name}",
+            session=session,
             settings=self._settings(cast, changes_db),
             notices=tuple(notices),
-            blocks=lambda: self._blocks(session, filters),
+            make_blocks=lambda: self._blocks(session, filters),
         )
 
     def _level_changes(

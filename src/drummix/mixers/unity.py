@@ -23,9 +23,11 @@ class UnityMixer:
         """Set each stem's gains; nothing needs to be measured."""
         matrix = np.array([_gains(stem) for stem in session.stems], dtype=np.float32).T
         return MixPlan(
+            system=self.name,
+            session=session,
             settings={"routes": [_route(stem) for stem in session.stems]},
             notices=(),
-            blocks=lambda: mixed_blocks(session, matrix),
+            make_blocks=lambda: mixed_blocks(session, matrix),
         )
 
 

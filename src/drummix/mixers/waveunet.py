@@ -63,12 +63,14 @@ class WaveUNetMixer:
             staged = stage_session(session, progress, threads=settled.threads)
         matrix = input_matrix(routing, staged)
         return MixPlan(
+            system=self.name,
+            session=session,
             settings=self._settings(routing, staged),
             notices=(
                 *routing.notices(),
                 *self._notices(session, staged),
             ),
-            blocks=lambda: self._blocks(session, matrix),
+            make_blocks=lambda: self._blocks(session, matrix),
         )
 
     @cached_property

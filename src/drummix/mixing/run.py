@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drummix.audio import Audio, Writer, atomic_path, write
-from drummix.errors import OutputError, SettingError
+from drummix.errors import OutputError, SessionError, SettingError
 from drummix.levels import LoudnessMeter, db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, Mixer, MixPlan, Progress
 from drummix.mixers.compute import Compute
@@ -119,7 +119,7 @@ def mix(
     mixer, of_mixer = options.make_mixer()
     plan = mixer.plan(session, progress=progress)
     meter = LoudnessMeter(session.rate_hz, 2)
-    samples = np.zeros((2, session.n_samples), dtype=np.float32)
+    samples = _room_for(session)
     n_done = 0
     for block in _metered(plan, session, meter, progress):
         samples[:, n_done : n_done + block.shape[1]] = block
@@ -258,14 +258,21 @@ def _metered(
 ) -> Iterator[FloatArray]:
     n_done = 0
     for block in plan.blocks():
-        if block.shape[1] == 0:
-            continue
         meter.add(block)
         yield block
         n_done += block.shape[1]
         if progress is not None:
             progress("mixing", n_done, session.n_samples)
-    assert n_done == session.n_samples, "a mixer gave a mix of another length"
+
+
+def _room_for(session: Session) -> FloatArray:
+    try:
+        return np.zeros((2, session.n_samples), dtype=np.float32)
+    except (MemoryError, ValueError) as error:
+        raise SessionError(
+            f"{session.name} is {session.duration_s:.0f} s long, and its mix does not fit into "
+            "memory; write it to a file (drummix.mix_to_file)"
+        ) from error
 
 
 def _copy(

@@ -44,6 +44,7 @@ class Code(StrEnum):
     FILE_LOW_LEVEL = "file_low_level"
     FILE_CLIPPED = "file_clipped"
     DC_OFFSET = "dc_offset"
+    RATE_TOO_LOW = "rate_too_low"
     MONO_AS_STEREO = "mono_as_stereo"
     IDENTICAL_TWINS = "identical_twins"
     POLARITY_INVERTED = "polarity_inverted"
@@ -156,6 +157,7 @@ WARNINGS: frozenset[Code] = frozenset(
         Code.FILE_LOW_LEVEL,
         Code.FILE_CLIPPED,
         Code.DC_OFFSET,
+        Code.RATE_TOO_LOW,
         Code.MONO_AS_STEREO,
         Code.IDENTICAL_TWINS,
         Code.POLARITY_INVERTED,

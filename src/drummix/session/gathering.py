@@ -11,9 +11,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-import numpy as np
-
-from drummix.audio import AUDIO_SUFFIXES, FOREIGN_AUDIO_SUFFIXES, Audio, AudioInfo, probe
+from drummix.audio import (
+    AUDIO_SUFFIXES,
+    FOREIGN_AUDIO_SUFFIXES,
+    Audio,
+    AudioInfo,
+    probe,
+    sample_fault,
+)
 from drummix.errors import AudioFileError, Parameter, Part, RoleError, SessionError
 from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, Guess, Role, identify, parse_role
@@ -141,13 +146,9 @@ def _entry(name: str, content: Path | Audio, said: Mapping[str, Guess]) -> Entry
 def _info_of(name: str, audio: Audio) -> AudioInfo:
     if audio.n_samples == 0 or audio.n_channels == 0:
         raise AudioFileError(f"{name} holds no samples; give it some, or take it out")
-    is_finite = np.isfinite(audio.samples).all(axis=0)
-    if not is_finite.all():
-        at_s = int(np.argmin(is_finite)) / audio.rate_hz
-        raise AudioFileError(
-            f"{name} holds a sample that is not a number (NaN or infinite) at {at_s:.3f} s; "
-            "repair that place"
-        )
+    if (fault := sample_fault(audio.samples)) is not None:
+        at_s = fault.at / audio.rate_hz
+        raise AudioFileError(f"{name} holds {fault.what} at {at_s:.3f} s; repair that place")
     return AudioInfo(
         Path(name), audio.rate_hz, audio.n_channels, audio.n_samples, "memory", "FLOAT"
     )

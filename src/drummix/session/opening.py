@@ -17,6 +17,7 @@ from drummix.errors import (
     SessionError,
     joined,
 )
+from drummix.levels import MIN_RATE_HZ
 from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, Candidate, Part, Role, cast
 from drummix.session.gathering import Entry, Roles, Source, gather
@@ -38,7 +39,8 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
         The session; its notices say what was resampled, padded, assumed or left out.
 
     Raises:
-        SessionError: If there is nothing to mix; NoMicrophoneError if there are other files only.
+        SessionError: If there is nothing to mix, or its rate is below 8 kHz; NoMicrophoneError if
+            there are other files only.
         RoleError: If a name is unknown, or two files claim one role.
         AudioFileError: If a file cannot be read.
     """
@@ -60,6 +62,7 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
         raise NoMicrophoneError(f"{gathered.name} holds no microphone of a drum kit: {what}")
     contents = {entry.name: entry.content for entry in readable}
     rate_hz = common_rate_hz({stem.source: stem.info for stem in stems}.values())
+    _check_rate(gathered.name, rate_hz, stems)
     lengths = {
         stem.source: resampled_length(stem.info.n_samples, stem.info.rate_hz, rate_hz)
         for stem in stems
@@ -117,6 +120,16 @@ def _check_channels(stems: Sequence[Stem]) -> None:
                 "into mono files, or leave it out with ",
                 Parameter("roles", {Role.IGNORE.value: stem.source}),
             )
+
+
+def _check_rate(name: str, rate_hz: int, stems: Sequence[Stem]) -> None:
+    if rate_hz < MIN_RATE_HZ:
+        slow = next(stem for stem in stems if stem.info.rate_hz == rate_hz)
+        raise SessionError(
+            f'{name} has a rate of {rate_hz} Hz, as "{slow.source}" has; a mix needs at least '
+            f"{MIN_RATE_HZ} Hz, where loudness can be measured: export the tracks at the rate that "
+            "they were recorded at"
+        )
 
 
 def common_rate_hz(infos: Iterable[AudioInfo]) -> int:

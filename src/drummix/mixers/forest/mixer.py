@@ -49,14 +49,21 @@ class ForestMixer:
             **routing.to_mapping(),
         }
         if self._wet is None:
-            return MixPlan(settings, routing.notices(), lambda: mixed_blocks(session, matrix))
+            return MixPlan(
+                self.name,
+                session,
+                settings,
+                routing.notices(),
+                lambda: mixed_blocks(session, matrix),
+            )
         heard = measure_mix(mixed_blocks(session, matrix), session.rate_hz)
         effects = decide_wet(heard, self._wet)
 
         def blocks() -> Iterator[FloatArray]:
             return apply_wet(mixed_blocks(session, matrix), session.rate_hz, effects)
 
-        return MixPlan({**settings, "effects": effects.to_mapping()}, routing.notices(), blocks)
+        settings |= {"effects": effects.to_mapping()}
+        return MixPlan(self.name, session, settings, routing.notices(), blocks)
 
     def _gains_db(self, measured: Measured) -> np.ndarray:
         """Gain of every input in the left and right channel, (inputs, 2)."""

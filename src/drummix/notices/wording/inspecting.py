@@ -47,6 +47,15 @@ def _dc_offset(notice: Notice, spelling: Spelling) -> str:
     return f'"{notice.about}" has a DC offset of {notice.values["mean"]:+.4f} of full scale'
 
 
+@each(Code.RATE_TOO_LOW)
+def _rate_too_low(notice: Notice, spelling: Spelling) -> str:
+    of = notice.values
+    return (
+        f'"{notice.about}" and the session have a rate of {of["rate_hz"]} Hz; a mix needs at '
+        f"least {of['min_hz']} Hz"
+    )
+
+
 @each(Code.MONO_AS_STEREO)
 def _mono_as_stereo(notice: Notice, spelling: Spelling) -> str:
     pair = ", although it stands for a left and a right microphone"
