@@ -2,6 +2,7 @@
 
 import json
 import platform
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,21 @@ def test_sound_after_other_chunks_is_found_and_a_cut_off_file_is_read_as_far_as_
     heard = read_excerpt(short, 0, 3000)
     assert np.array_equal(heard[:, :2000], read_excerpt(path, 0, 2000))
     assert not heard[:, 2000:].any()
+
+
+@pytest.mark.parametrize(("valid_bits", "n_bytes"), [(24, 4), (16, 3), (16, 4)])
+def test_samples_with_padding_between_them_are_read_as_what_they_are(tmp_path, valid_bits, n_bytes):
+    """The header counts the bits that hold sound, and apart from them the bytes of a frame."""
+    bits = np.random.default_rng(0).integers(-(2**15), 2**15, (1000, 2)) << (8 * n_bytes - 16)
+    coded = bits.astype("<i4").tobytes()
+    coded = b"".join(coded[at : at + n_bytes] for at in range(0, len(coded), 4))
+    form = struct.pack("<HHIIHH", 1, 2, RATE_HZ, RATE_HZ * 2 * n_bytes, 2 * n_bytes, valid_bits)
+    chunks = [(b"WAVEfmt ", form), (b"data", coded)]
+    body = b"".join(name + struct.pack("<I", len(chunk)) + chunk for name, chunk in chunks)
+    path = tmp_path / "padded.wav"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    expected = (bits[100:300] / 2.0 ** (8 * n_bytes - 1)).T
+    np.testing.assert_allclose(read_excerpt(path, 100, 200), expected, atol=1e-9)
 
 
 def test_files_of_a_session_come_as_rows_and_a_microphone_that_is_not_there_is_silence(tmp_path):

@@ -23,8 +23,8 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # Chunks before the sound are few and short; a file that has more goes the general way.
 _HEAD_BYTES = 512
 
-# Coding by format and bits -> bytes a sample.
-_CODINGS = {(_PCM, 16): 2, (_PCM, 24): 3, (_PCM, 32): 4, (_FLOAT, 32): 4}
+# Format and bytes of a sample.
+_CODINGS = frozenset({(_PCM, 2), (_PCM, 3), (_PCM, 4), (_FLOAT, 4)})
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,23 @@ def wav_layout(file: BinaryIO) -> WavLayout | None:
     head = file.read(_HEAD_BYTES)
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
-    at, coding, n_channels = 12, None, 0
+    at, kind, n_channels, n_bytes = 12, 0, 0, 0
     while at + 8 <= len(head):
         name, (size,) = head[at : at + 4], struct.unpack_from("<I", head, at + 4)
         body = at + 8
         if name == b"fmt " and size >= 16 and body + size <= len(head):
-            kind, n_channels, *_, bits = struct.unpack_from("<HHIIHH", head, body)
+            kind, n_channels, *_, frame_bytes, bits = struct.unpack_from("<HHIIHH", head, body)
             if kind == _EXTENSIBLE and size >= 26:
                 (kind,) = struct.unpack_from("<H", head, body + 24)
-            coding = (kind, bits)
-        elif name == b"data":
-            if coding not in _CODINGS or not n_channels or body + size > file.seek(0, 2):
+            # 24 bits may lie in four bytes, at their top: the frame tells, not the bits.
+            n_bytes, n_odd = divmod(frame_bytes, max(1, n_channels))
+            if n_odd or not 8 < bits <= 8 * n_bytes:
                 return None
-            n_bytes = _CODINGS[coding]
+        elif name == b"data":
+            if (kind, n_bytes) not in _CODINGS or not n_channels or body + size > file.seek(0, 2):
+                return None
             n_frames = size // (n_channels * n_bytes)
-            return WavLayout(body, n_frames, n_channels, coding[0] == _FLOAT, n_bytes)
+            return WavLayout(body, n_frames, n_channels, kind == _FLOAT, n_bytes)
         at = body + size + size % 2
     return None
 
