@@ -16,6 +16,7 @@ from drummix.audio.reading import (
     probe,
     read,
 )
+from drummix.audio.resampling import ResamplingStream
 from drummix.audio.samples import (
     Audio,
     SampleFault,
@@ -33,6 +34,7 @@ __all__ = [
     "Audio",
     "AudioInfo",
     "BlockReader",
+    "ResamplingStream",
     "SampleFault",
     "Writer",
     "atomic_path",

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import soxr
 from numpy.typing import ArrayLike
 
+from drummix.audio import ResamplingStream
 from drummix.effects.checks import FloatArray, checked_range, checked_rate, checked_samples
 from drummix.effects.eq import Band, Equaliser
 from drummix.effects.tank import Tank
@@ -21,22 +21,43 @@ from drummix.levels import db_to_gain
 PLATE_RATE_HZ = 29_761
 """Rate at which the delays of the plate are whole numbers of samples."""
 
-_RESAMPLING_QUALITY = "HQ"
 _BLOCK_SAMPLES = 1 << 16
+_TAIL_SAMPLES = 1 << 12
 
-T60_FACTOR_S = 0.598
-"""T60 * |log10 decay|, measured on the impulse response from -5 to -35 dB."""
+_T60_FACTOR_S = 0.598
+"""T60 * |log10 decay|, measured on the impulse response from -5 to -35 dB; from decay 0.4 on."""
+
+# Below, the delays of the plate are heard apart from its decay: measured in the same way.
+_SHORT_DECAYS = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+_SHORT_T60_S = (0.535, 0.543, 0.567, 0.601, 0.640, 0.743, 0.864, 1.000, 1.157, 1.333, 1.503)
+
+MIN_T60_S = 0.54
+"""The plate sounds that long without any feedback."""
+
+
+def t60_of_decay(decay: float) -> float:
+    """Reverberation time in seconds of the unmoving plate of full size, within 1.5%.
+
+    Args:
+        decay: As for `plate`, 0..0.98.
+
+    >>> round(t60_of_decay(0.0), 2), round(t60_of_decay(0.5), 2)
+    (0.54, 1.99)
+    """
+    if decay < _SHORT_DECAYS[-1]:
+        return float(np.interp(decay, _SHORT_DECAYS, _SHORT_T60_S))
+    return _T60_FACTOR_S / -math.log10(decay)
 
 
 def decay_for_t60(t60_s: float) -> float:
-    """Decay setting of `plate` for a reverberation time.
+    """Decay setting of `plate` for a reverberation time: the inverse of `t60_of_decay`.
 
     Args:
-        t60_s: Time for a fall of 60 dB in seconds, 0.3..60.
+        t60_s: Time for a fall of 60 dB in seconds, 0.54..60; no plate of full size is shorter.
 
     Returns:
-        Decay; the unmoving plate is within 1.1% of the wanted time from 1.2 s up, and a moving
-        one up to 8% shorter.
+        Decay; the unmoving plate is within 1.5% of the wanted time, and a moving one up to 8%
+        shorter.
 
     Raises:
         SettingError: If the time is outside its range.
@@ -44,7 +65,10 @@ def decay_for_t60(t60_s: float) -> float:
     >>> round(decay_for_t60(2.0), 3)
     0.502
     """
-    return 10.0 ** (-T60_FACTOR_S / checked_range("t60_s", t60_s, 0.3, 60.0))
+    wanted_s = checked_range("t60_s", t60_s, MIN_T60_S, 60.0)
+    if wanted_s < _SHORT_T60_S[-1]:
+        return float(np.interp(wanted_s, _SHORT_T60_S, _SHORT_DECAYS))
+    return 10.0 ** (-_T60_FACTOR_S / wanted_s)
 
 
 def plate(
@@ -68,14 +92,18 @@ def plate(
         rate_hz: Sample rate in Hz.
         decay: Gain of each quarter of the tank, 0..0.98; see `decay_for_t60`.
         size: Factor on every delay in the plate, 0.25..1: a smaller plate builds up and dies
-            away that much faster, at the same level.
+            away that much faster. Below 14 kHz its level stays the same; only a smaller one goes
+            on above, which makes white noise up to 1.8 dB louder in it. It runs at 29,761 Hz /
+            `size`, by which the three settings that follow per sample are to be read.
         predelay_ms: Delay before the plate, 0..1000 ms.
-        bandwidth: Input low-pass, 0..1; 1.0 lets everything through.
-        damping: Low-pass in the tank, 0..1; 0.0 has no loss at high frequencies.
+        bandwidth: Input low-pass, 0..1; 1.0 lets everything through. Its corner in Hz goes up
+            as the size goes down.
+        damping: Low-pass in the tank, 0..1; 0.0 has no loss at high frequencies. Its corner goes
+            up in the same way.
         low_cut_hz: Corner of a 12 dB an octave high-pass on the result, or None.
         high_cut_hz: Corner of a 12 dB an octave low-pass on the result, or None.
-        excursion_samples: Peak movement of two all-passes in the tank, 0..16 samples at
-            29,761 Hz; 0.0 makes the plate linear and time-invariant.
+        excursion_samples: Peak movement of two all-passes in the tank, 0..16 of the tank's own
+            samples; 0.0 makes the plate linear and time-invariant.
         modulation_hz: Frequency of that movement, 0..10 Hz.
 
     Returns:
@@ -158,8 +186,8 @@ class PlateStream:
         if high_cut_hz is not None:
             cuts.append(Band("low_pass", high_cut_hz))
         self._cuts = Equaliser(rate_hz, cuts, n_channels=2)
-        self._down = _Resampler(rate_hz, tank_rate_hz, 1)
-        self._up = _Resampler(tank_rate_hz, rate_hz, 2)
+        self._down = ResamplingStream(rate_hz, tank_rate_hz, 1)
+        self._up = ResamplingStream(tank_rate_hz, rate_hz, 2)
         # What waits to enter: the plate is as much behind, and never hears the end of the input.
         self._predelay = round(predelay_s * rate_hz)
         self._waiting = np.zeros(0, dtype=np.float32)
@@ -180,46 +208,26 @@ class PlateStream:
         waiting = np.concatenate([self._waiting, block.mean(axis=0)])
         n_fed = max(0, waiting.size - self._predelay)
         self._waiting = waiting[n_fed:]
-        fed = self._down.add(waiting[:n_fed, np.newaxis])
-        heard = self._up.add(self._tank.add(fed[:, 0]))
-        return self._cut(np.concatenate([np.zeros((max(0, n_silent), 2), np.float32), heard]))
+        silence = np.zeros((2, max(0, n_silent)), np.float32)
+        return self._cut(np.concatenate([silence, self._reverberate(waiting[:n_fed])], axis=1))
 
     def finish(self) -> FloatArray:
         """The rest: with it, as many samples have come back as were heard."""
-        if self._n_given == self._n_heard:
-            return np.zeros((2, 0), dtype=np.float32)
+        rest, fed = np.zeros((2, 0), np.float32), self._waiting
         n_left = self._n_heard - self._n_given
-        heard = self._up.add(self._tank.add(self._down.finish()[:, 0]))
-        padding = np.zeros((n_left, 2), dtype=np.float32)
-        return self._cut(np.concatenate([heard, self._up.finish(), padding])[:n_left])
+        # A resampler that were told of the end would hear the tail stop there, and ring.
+        while rest.shape[1] < n_left:
+            fed = np.concatenate([fed, np.zeros(_TAIL_SAMPLES, np.float32)])
+            rest, fed = np.concatenate([rest, self._reverberate(fed)], axis=1), fed[:0]
+        return self._cut(rest[:, :n_left])
 
-    def _cut(self, frames: FloatArray) -> FloatArray:
-        self._n_given += frames.shape[0]
-        return self._cuts.add(frames.T)
+    def _reverberate(self, mono: FloatArray) -> FloatArray:
+        """The plate after the predelay: samples (N,) to what is ready of their sound (2, N)."""
+        return self._up.process(self._tank.add(self._down.process(mono[np.newaxis])[0]))
 
-
-class _Resampler:
-    """Frames (samples, channels) at another rate."""
-
-    def __init__(self, from_hz: int, to_hz: int, n_channels: int) -> None:
-        self._empty = np.zeros((0, n_channels), dtype=np.float32)
-        self._stream = (
-            None
-            if from_hz == to_hz
-            else soxr.ResampleStream(
-                from_hz, to_hz, n_channels, dtype="float32", quality=_RESAMPLING_QUALITY
-            )
-        )
-
-    def add(self, frames: FloatArray) -> FloatArray:
-        if self._stream is None or not frames.shape[0]:
-            return frames
-        return self._stream.resample_chunk(frames)
-
-    def finish(self) -> FloatArray:
-        if self._stream is None:
-            return self._empty
-        return self._stream.resample_chunk(self._empty, last=True)
+    def _cut(self, samples: FloatArray) -> FloatArray:
+        self._n_given += samples.shape[1]
+        return self._cuts.add(samples)
 
 
 def plate_send(

@@ -45,11 +45,11 @@ class Tank:
         self._n_done = 0
 
     def add(self, mono: FloatArray) -> FloatArray:
-        """The next samples (N,) to the next frames (N, 2)."""
+        """The next samples (N,) to the next reverberation (2, N)."""
         frames = np.empty((mono.shape[0], 2), dtype=np.float32)
         _run(mono, frames, self._lines, self._memory, self._settings, self._n_done)
         self._n_done += mono.shape[0]
-        return frames
+        return frames.T
 
 
 @njit(inline="always")

@@ -1,19 +1,13 @@
-"""A stream of blocks at another sample rate."""
+"""A session at a network's rate, and the mix back at its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-import soxr
-from numpy.typing import NDArray
 
-from drummix.audio import resampled_length
-
-FloatArray = NDArray[np.float32]
-
-_QUALITY = "HQ"
-"""20 bits: 120 dB, far below what a network adds, at half the time of the next one."""
+from drummix.arrays import FloatArray
+from drummix.audio import ResamplingStream, resampled_length
 
 
 def resample_blocks(
@@ -34,22 +28,16 @@ def resample_blocks(
         yield from blocks
         return
     n_left = resampled_length(n_samples, from_hz, to_hz)
-    n_read = 0
-    stream: soxr.ResampleStream | None = None
+    stream: ResamplingStream | None = None
     for block in blocks:
-        if stream is None:
-            stream = soxr.ResampleStream(
-                from_hz, to_hz, block.shape[0], dtype="float32", quality=_QUALITY
-            )
-        n_read += block.shape[1]
-        frames = np.ascontiguousarray(block.T, dtype=np.float32)
-        resampled = stream.resample_chunk(frames, last=n_read >= n_samples)[:n_left]
-        n_left -= resampled.shape[0]
-        if resampled.shape[0] > 0:
-            yield resampled.T
+        stream = stream or ResamplingStream(from_hz, to_hz, block.shape[0])
+        resampled = stream.process(block)
+        n_left -= resampled.shape[1]
+        if resampled.shape[1] > 0:
+            yield resampled
     if stream is not None and n_left > 0:
         # soxr may round the length down by a sample.
-        yield np.zeros((resampled.shape[1], n_left), dtype=np.float32)
+        yield np.pad(stream.flush(), ((0, 0), (0, 1)))[:, :n_left]
 
 
 def exactly(n_samples: int, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:

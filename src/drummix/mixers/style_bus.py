@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drummix.effects.chain import Chain, Effect
-from drummix.effects.plate import T60_FACTOR_S
+from drummix.effects.plate import t60_of_decay
 
 FloatArray = NDArray[np.float32]
 
@@ -115,8 +115,7 @@ def memory_s(chain: Bus) -> float:
 def _memory_s(effect: Effect) -> float:
     settings = effect.settings
     if effect.name == "plate":
-        decay = settings["decay"]
-        t60_s = T60_FACTOR_S / -math.log10(decay) if decay > 0.0 else 0.0
+        t60_s = t60_of_decay(settings["decay"])
         return 0.5 + settings["predelay_ms"] / 1000.0 + t60_s * _FORGET_DB / 60.0
     if effect.name == "compress":
         return _FORGET_NEPERS * max(settings["attack_ms"], settings["release_ms"]) / 1000.0

@@ -18,7 +18,7 @@ import numpy as np
 
 from drummix.effects.compressor import CompressorGain
 from drummix.effects.dynamics import compressor_gain_db
-from drummix.effects.plate import PlateStream, decay_for_t60
+from drummix.effects.plate import MIN_T60_S, PlateStream, decay_for_t60
 from drummix.effects.tempo import tail_s, tempo_bpm
 from drummix.levels import db_to_gain, gain_to_db
 from drummix.mixers.base import FloatArray
@@ -105,11 +105,11 @@ def decide_wet(heard: HeardMix, profile: WetProfile) -> WetEffects:
     predelay_s = _predelay_s(heard.bpm)
     crest = db_to_gain(crest_db)
     if profile == "paper":
-        t60_s = min(max(-1.1 * (heard.bpm or 120.0) + 136.1, 0.3), 5.0)
+        t60_s = min(max(-1.1 * (heard.bpm or 120.0) + 136.1, MIN_T60_S), 5.0)
         wet_share = 1.0 - 10 ** (-9 / 20)
         direct, returned = 1.0 - wet_share, wet_share / crest**3
     elif profile == "sane":
-        t60_s = min(max(2.0 * beat_s - predelay_s, 0.4), 2.5)
+        t60_s = min(max(2.0 * beat_s - predelay_s, MIN_T60_S), 2.5)
         direct, returned = 1.0, db_to_gain(-16.0)
     else:
         t60_s, predelay_s = 0.0, 0.01
