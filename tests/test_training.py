@@ -303,10 +303,10 @@ def test_another_run_in_the_same_folder_is_refused(corpus, tmp_path):
         train(settings_for(corpus, tmp_path / "run", seed=9))
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"main": 3}'])
+@pytest.mark.parametrize("text", ["{", "[1]", '{"main": 3}', "[" * 100_000, '{"seed": 1' + "0" * 5000 + "}"])
 def test_damaged_settings_of_a_run_are_one_line(corpus, tmp_path, text):
     (tmp_path / "settings.json").write_text(text, encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"settings\.json is damaged"):
+    with pytest.raises(TrainingError, match=r"settings\.json.*; give another output folder$"):
         train(settings_for(corpus, tmp_path))
 
 

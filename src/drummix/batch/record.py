@@ -10,19 +10,22 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from drummix.audio import make_folder, write_text
 from drummix.batch.finding import session_files
 from drummix.batch.outcome import Outcome
+from drummix.errors import TextFileError
 from drummix.mixers.style import Style, read_style
 from drummix.mixers.weights import any_card, shipped_folder
 from drummix.mixing import MixOptions, OutputLevel
+from drummix.plain_data import Limits, read_json
 
 _FORMAT = 1
-_KEPT = ("seconds", "duration_s", "lufs", "true_peak_dbtp", "message")
+# Names of files stand in it, in whatever encoding they are.
+_LIMITS = Limits(any_text=True)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,24 @@ class Job:
     settings_path: Path | None
     record_path: Path
     n_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Kept:
+    seconds: float | None
+    duration_s: float | None
+    lufs: float | None
+    true_peak_dbtp: float | None
+    message: str
+
+
+@dataclass(frozen=True)
+class _Record:
+    format: int
+    identity: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    outcome: _Kept
 
 
 def identity_of(options: MixOptions, level: OutputLevel) -> dict[str, Any]:
@@ -102,7 +123,7 @@ def write_record(
         "identity": dict(identity),
         "inputs": dict(inputs),
         "outputs": _outputs_of(job),
-        "outcome": {name: getattr(outcome, name) for name in _KEPT},
+        "outcome": {field.name: getattr(outcome, field.name) for field in fields(_Kept)},
     }
     make_folder(job.record_path.parent)
     write_text(job.record_path, json.dumps(record, indent=1, allow_nan=False) + "\n")
@@ -111,19 +132,18 @@ def write_record(
 def recorded_outcome(job: Job, identity: Mapping[str, Any]) -> Outcome | None:
     """What an earlier run made of a session, or None where it has to be mixed (again)."""
     try:
-        record = json.loads(job.record_path.read_text(encoding="utf-8"))
+        record = read_json(job.record_path, _Record, error=TextFileError, limits=_LIMITS)
         is_same = (
-            record["format"] == _FORMAT
-            and record["identity"] == identity
-            and record["inputs"] == inputs_of(job)
-            and record["outputs"] == _outputs_of(job)
+            record.format == _FORMAT
+            and record.identity == identity
+            and record.inputs == inputs_of(job)
+            and record.outputs == _outputs_of(job)
         )
-        if not is_same:
-            return None
-        made = Outcome(job.name, "unchanged", **{name: record["outcome"][name] for name in _KEPT})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, TextFileError):
         return None
-    return replace(made, path=job.target)
+    if not is_same:
+        return None
+    return Outcome(job.name, "unchanged", path=job.target, **vars(record.outcome))
 
 
 def _outputs_of(job: Job) -> dict[str, list[int] | None]:

@@ -15,12 +15,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from drummix.audio import make_folder, write_text
 from drummix.corpus.items import SessionItem
 from drummix.corpus.manifest import file_sha256
+from drummix.errors import TextFileError
 from drummix.notices import Code, Notice
+from drummix.plain_data import PathText, read_json
 
 FORMAT = 1
 Values = Mapping[str, Mapping[str, float]]
@@ -77,6 +79,17 @@ class Refusal:
     now: str = ""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A result as a file holds it; null for a value that is none."""
+
+    takes_other_keys: ClassVar[bool] = True
+
+    key: Mapping[str, Any]
+    values: Mapping[str, Mapping[str, float | None]]
+    mixes: Mapping[PathText, float]
+
+
 class ResultCache:
     """The results under a report's folder.
 
@@ -100,21 +113,19 @@ class ResultCache:
 
     def read(self, item: str, key: ResultKey) -> StoredResult | None:
         """The result of a system on an item, if it is there and came from the same things."""
-        try:
-            plain = json.loads(self._path(item, key.system).read_text(encoding="utf-8"))
-            found, values, mixes = plain["key"], plain["values"], plain["mixes"]
-            stored = StoredResult(
-                {target: _with_nan(of_target) for target, of_target in values.items()},
-                {str(name): float(gain_db) for name, gain_db in mixes.items()},
-            )
-        except FileNotFoundError:
+        path = self._path(item, key.system)
+        if not path.exists():
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        try:
+            kept = read_json(path, _Kept, error=TextFileError)
+        except TextFileError:
             self.refused[key.system, Refusal("damaged")] += 1
             return None
-        if (reason := _difference(found, key)) is not None:
+        if (reason := _difference(kept.key, key)) is not None:
             self.refused[key.system, reason] += 1
             return None
+        values = {target: _with_nan(of_target) for target, of_target in kept.values.items()}
+        stored = StoredResult(values, kept.mixes)
         folder = self.mixes_folder(item)
         return stored if all((folder / name).is_file() for name in stored.mixes) else None
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,7 +14,7 @@ from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import Model
 from drummix.nn.clips import FixedClips
 from drummix.nn.config import ClipSettings, StageSettings, TrainSettings
-from drummix.nn.curve import LOG_NAME
+from drummix.nn.curve import LOG_NAME, read_log
 from drummix.nn.losses import MixLoss
 from drummix.nn.mix_training import AUDIBLE_POWER, LossError, batch_si_sdr_db
 from drummix.nn.recording import Progress, Report
@@ -213,19 +211,16 @@ def _bottleneck_frames(config: WaveUNetConfig, rate_hz: int) -> int:
 
 
 def _curve(output: Path) -> list[tuple[int, float, float]]:
-    path = output / LOG_NAME
-    if not path.is_file():
+    if not (output / LOG_NAME).is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows: list[dict[str, Any]] = list(csv.DictReader(lines))
     return [
-        (
-            int(row["step"]),
-            float(row["validation_loss"]),
-            float(row["validation_si_sdr_db"] or math.nan),
-        )
-        for row in rows
+        (row.step, _number(row.validation_loss), _number(row.validation_si_sdr_db))
+        for row in read_log(output)
     ]
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _ended_by(steps: int, rounds: int, best_step: int, settings: TrainSettings) -> str:

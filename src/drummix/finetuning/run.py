@@ -248,7 +248,7 @@ def _claim(
         "sessions": [one.sha256 for one in prepared],
     }
     text, path = json.dumps(plan, indent=1), work / _PLAN_NAME
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         if (work / STAGE / "last.ckpt").is_file():
             report("going on with the run that was killed here before")
         return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -18,6 +18,8 @@ from drummix.nn.clips import ClipSource, Source
 from drummix.nn.config import ClipSettings, StageSettings, TrainSettings
 from drummix.nn.losses import MIN_FRAMES
 from drummix.nn.wave_unet import WaveUNet
+from drummix.plain_data import convert, parse_json
+from drummix.plain_data.files import in_one_line
 from drummix.roles import PAPER_ROLES
 
 SETTINGS_NAME = "settings.json"
@@ -48,20 +50,39 @@ def claim_output(settings: TrainSettings) -> None:
     path = output / SETTINGS_NAME
     text = json.dumps(settings.to_mapping(), indent=1)
     if path.is_file():
-        try:
-            earlier = _flat(_with_defaults(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise TrainingError(
-                f"{path} is damaged ({error}); give another output folder"
-            ) from None
+        earlier = _flat(_with_defaults(_noted(path)))
         ours = _flat(json.loads(text))
         for name in sorted(ours.keys() | earlier.keys()):
             if earlier.get(name) != ours.get(name):
+                theirs, wanted = _shown(earlier.get(name)), _shown(ours.get(name))
                 raise TrainingError(
-                    f"{output} holds a training with other settings ({name}: "
-                    f"{earlier.get(name)!r}, not {ours.get(name)!r}); give another output folder"
+                    f"{output} holds a training with other settings ({in_one_line(name)}: "
+                    f"{theirs}, not {wanted}); give another output folder"
                 )
     write_text(path, text)
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """The tables of a run's settings; what else there is is compared as it stands."""
+
+    takes_other_keys: ClassVar[bool] = True
+
+    network: Mapping[str, Any] = field(default_factory=dict)
+    clips: Mapping[str, Any] = field(default_factory=dict)
+    main: Mapping[str, Any] = field(default_factory=dict)
+    finetune: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    hint = "give another output folder"
+    plain: dict[str, Any] = parse_json(path, error=TrainingError, hint=hint)
+    convert(plain, _Noted, error=TrainingError, name=str(path), hint=hint)
+    return plain
+
+
+def _shown(value: object) -> str:
+    return in_one_line(repr(value))[:200]
 
 
 def _with_defaults(earlier: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from drummix.audio import atomic_path, write_text
 from drummix.errors import TrainingError
+from drummix.plain_data import AnyFloat, Within
+from drummix.plain_data.tables import read_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,25 +24,32 @@ Row = dict[str, float]
 
 CURVE_NAME = "curve.png"
 LOG_NAME = "log.csv"
-_COLUMNS = (
-    "stage",
-    "epoch",
-    "step",
-    "seconds",
-    "clips_per_s",
-    "learning_rate",
-    "train_loss",
-    "train_l1",
-    "train_mrstft",
-    "validation_loss",
-    "validation_l1",
-    "validation_mrstft",
-    "validation_si_sdr_db",
-)
 _TRAIN, _VALIDATION, _SI_SDR = "#8c8c8c", "#1f5fa8", "#b5491f"
 _MARKS_UP_TO = 60
 
-Rows = list[dict[str, str]]
+_Value = AnyFloat | None
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """A row of ``log.csv``; None where a run has no such figure."""
+
+    stage: str
+    epoch: int
+    step: Annotated[int, Within(0)]
+    seconds: _Value
+    clips_per_s: _Value
+    learning_rate: _Value
+    train_loss: _Value
+    train_l1: _Value
+    train_mrstft: _Value
+    validation_loss: _Value
+    validation_l1: _Value
+    validation_mrstft: _Value
+    validation_si_sdr_db: _Value
+
+
+_COLUMNS = tuple(field.name for field in fields(LogRow))
 
 
 def write_log(output: Path, curves: Mapping[str, Sequence[Row]]) -> Path:
@@ -71,12 +81,12 @@ def draw_curve(run: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to load
     from matplotlib.figure import Figure
 
-    rows = _read_log(run)
+    rows = read_log(run)
     steps = _steps(rows)
     figure = Figure(figsize=(8.0, 6.0), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     losses, ratios = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    is_weighted = any(row["train_mrstft"] for row in rows)
+    is_weighted = any(row.train_mrstft for row in rows)
     for part, style in (("loss", "-"), ("l1", "--")) if is_weighted else (("l1", "-"),):
         label = "loss" if part == "loss" else "mean absolute error"
         _plot(losses, steps, rows, f"train_{part}", f"train, {label}", _TRAIN, style)
@@ -98,54 +108,61 @@ def draw_curve(run: Path) -> Path:
     return path
 
 
-def _read_log(run: Path) -> Rows:
+def read_log(run: Path) -> tuple[LogRow, ...]:
+    """Read a run's ``log.csv``.
+
+    Raises:
+        TrainingError: If the folder holds none, it is damaged, or it has no epoch in it.
+    """
     path = run / LOG_NAME
-    try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-    except FileNotFoundError:
+    if not path.exists():
         raise TrainingError(
             f"{run} has no {LOG_NAME}; give the output folder of a training that has run an epoch"
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(f"{path} cannot be read as a table ({error})") from None
-    needed = {"stage", "step", "train_l1", "train_mrstft", "validation_si_sdr_db"}
-    if not rows or not needed <= set(rows[0]):
+        )
+    rows = read_rows(path, LogRow, error=TrainingError)
+    if not rows:
         raise TrainingError(f"{path} has no epoch of a training in it; train first")
     return rows
 
 
-def _steps(rows: Rows) -> list[int]:
+def _steps(rows: Sequence[LogRow]) -> list[int]:
     """Steps from the start of the first stage: each stage counts its own from zero."""
     steps: list[int] = []
     before = last = 0
-    stage = rows[0]["stage"]
+    stage = rows[0].stage
     for row in rows:
-        if row["stage"] != stage:
-            stage, before = row["stage"], last
-        last = before + int(row["step"])
+        if row.stage != stage:
+            stage, before = row.stage, last
+        last = before + row.step
         steps.append(last)
     return steps
 
 
 def _plot(
-    axes: Axes, steps: list[int], rows: Rows, column: str, label: str, colour: str, style: str
+    axes: Axes,
+    steps: list[int],
+    rows: Sequence[LogRow],
+    column: str,
+    label: str,
+    colour: str,
+    style: str,
 ) -> None:
-    known = [(at, float(row[column])) for at, row in zip(steps, rows, strict=True) if row[column]]
+    values = [getattr(row, column) for row in rows]
+    known = [(at, value) for at, value in zip(steps, values, strict=True) if value is not None]
     if not known:
         return
     marker = "." if len(known) <= _MARKS_UP_TO else ""
     axes.plot(*zip(*known, strict=True), color=colour, linestyle=style, marker=marker, label=label)
 
 
-def _mark_stages(axes: Axes, steps: list[int], rows: Rows, *, is_named: bool) -> None:
+def _mark_stages(axes: Axes, steps: list[int], rows: Sequence[LogRow], *, is_named: bool) -> None:
     for number in range(1, len(rows)):
-        if rows[number]["stage"] == rows[number - 1]["stage"]:
+        if rows[number].stage == rows[number - 1].stage:
             continue
         axes.axvline(steps[number - 1], color="black", linewidth=0.8, linestyle=":")
         if is_named:
             axes.annotate(
-                rows[number]["stage"],
+                rows[number].stage,
                 (steps[number - 1], 1.0),
                 xytext=(4, -4),
                 textcoords="offset points",

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from drummix.corpus.manifest import CorpusItem
+from drummix.errors import TrainingError
 from drummix.mixers.weights import write_model
 from drummix.nn.clips import ClipSource, Source
 from drummix.nn.config import TrainSettings
 from drummix.nn.wave_unet import WaveUNet
+from drummix.plain_data import AnyFloat, Limits, parse_json, read_json
 from drummix.roles import PAPER_ROLES
 
 FINISHED_NAME = "finished.json"
 """What a stage leaves in its folder when it has ended: steps, best loss, and the curve."""
 
-
+_AGAIN = "delete its folder to begin the stage anew"
+_LIMITS = Limits(any_number=True)
 _ENST_LICENCE = "ENST-Drums, by its own terms"
 
 _COMMIT_FILE = Path(__file__).resolve().parents[1] / "commit.txt"
@@ -100,11 +102,41 @@ def _training_record(settings: TrainSettings, sources: Mapping[str, Source]) -> 
             },
         },
         "stages": {
-            name: json.loads((output / name / FINISHED_NAME).read_text(encoding="utf-8"))
+            name: parse_json(
+                output / name / FINISHED_NAME, error=TrainingError, hint=_AGAIN, limits=_LIMITS
+            )
             for name in ("main", "finetune")
             if (output / name / FINISHED_NAME).is_file()
         },
     }
+
+
+@dataclass(frozen=True)
+class FinishedStage:
+    """What a stage that is over noted of itself.
+
+    Args:
+        epochs: Epochs that it ran.
+        max_epochs: Epochs that it was allowed.
+        curve: One row an epoch.
+        max_minutes: Minutes that it was allowed, where these ended it.
+    """
+
+    takes_other_keys: ClassVar[bool] = True
+
+    epochs: int
+    max_epochs: int
+    curve: tuple[Mapping[str, AnyFloat], ...]
+    max_minutes: float | None = None
+
+
+def read_finished(path: Path) -> FinishedStage:
+    """Read what a stage noted of itself.
+
+    Raises:
+        TrainingError: If it is damaged.
+    """
+    return read_json(path, FinishedStage, error=TrainingError, hint=_AGAIN, limits=_LIMITS)
 
 
 def _commit() -> str:

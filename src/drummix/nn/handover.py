@@ -22,15 +22,18 @@ from torch import Tensor
 from drummix.audio import atomic_path, make_folder, write_text
 from drummix.errors import TrainingError
 from drummix.mixers.weights import load_model
+from drummix.nn.checkpoints import read_archive, read_checkpoint
 from drummix.nn.checks import SETTINGS_NAME
 from drummix.nn.config import TrainSettings
 from drummix.nn.curve import LOG_NAME
 from drummix.nn.export import FINISHED_NAME
+from drummix.plain_data import convert, parse_json
 
 STAGES = ("main", "finetune")
 PART_BYTES = 15_000_000
 """Largest part, below the 16 MiB that some places take."""
 
+_TEXT_NAMES = (SETTINGS_NAME, LOG_NAME, *(f"{stage}/{FINISHED_NAME}" for stage in STAGES))
 _PATTERN = "handover-{}.pt"
 _LOWEST_LOG2, _LOG2_STEP = -60.0, 0.055
 
@@ -49,12 +52,12 @@ def pack_run(run: Path, folder: Path) -> list[Path]:
     stages = [stage for stage in STAGES if (run / stage / "last.ckpt").is_file()]
     if not stages:
         raise TrainingError(f"{run} has no checkpoint yet; train for an epoch first")
-    whole = torch.load(run / stages[-1] / "last.ckpt", map_location="cpu", weights_only=True)
+    whole = read_checkpoint(run / stages[-1] / "last.ckpt")
     tensors: dict[str, Tensor] = {}
     rest = _set_aside(whole, tensors)
     texts = {
         name: (run / name).read_text(encoding="utf-8")
-        for name in (SETTINGS_NAME, LOG_NAME, *(f"{stage}/{FINISHED_NAME}" for stage in STAGES))
+        for name in _TEXT_NAMES
         if (run / name).is_file()
     }
     make_folder(folder)
@@ -104,7 +107,14 @@ def unpack_run(folder: Path, model: Path, settings: TrainSettings) -> None:
                 "best_k_models": {str(here / "best.ckpt"): state["best_model_score"]},
             }
     _save(whole, run / stage / "last.ckpt")
-    earlier = json.loads(texts[SETTINGS_NAME])
+    if SETTINGS_NAME not in texts or not set(texts) <= set(_TEXT_NAMES):
+        raise TrainingError(f"{folder} holds no handover of a run: other files are in it")
+    earlier = convert(
+        parse_json(texts[SETTINGS_NAME].encode(), error=TrainingError, name=SETTINGS_NAME),
+        dict[str, Any],
+        error=TrainingError,
+        name=SETTINGS_NAME,
+    )
     now = json.loads(json.dumps(settings.to_mapping()))
     earlier |= {"corpora": now["corpora"], "output": now["output"]}
     if earlier.get("live") and now.get("live"):
@@ -183,12 +193,15 @@ def _read_parts(folder: Path) -> tuple[str, dict[str, Any], dict[str, str]]:
     paths = sorted(folder.glob(_PATTERN.format("*")))
     try:
         for path in paths:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = read_archive(path, hint="pack the run again")
             tensors |= content["tensors"]
             first = first or content
         whole = _put_back(first["rest"], tensors)
-        return str(first["stage"]), whole, dict(first["texts"])
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        stage, texts = str(first["stage"]), dict(first["texts"])
+        if stage not in STAGES or not isinstance(whole["callbacks"], dict):
+            raise ValueError("no stage, or no state of one")
+        return stage, whole, {str(name): str(text) for name, text in texts.items()}
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{folder} holds no whole handover of a run ({' '.join(str(error).split())[:100]}); "
             "expected every handover-N.pt that was written together"

@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from drummix.audio import atomic_path
+from drummix.nn.checkpoints import read_checkpoint
 from drummix.nn.config import TrainSettings
 from drummix.nn.curve import Row, write_log
 from drummix.nn.mix_training import MixTraining
@@ -26,6 +27,8 @@ Progress = Callable[[str, int, int], None]
 
 class AtomicCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its target and renames it: a kill or a full disk spares the old.
+
+    What it reads back it does not trust: see `drummix.nn.checkpoints`.
 
     Lightning's own goes through the folder for temporary files, which may lie on another disk.
     """
@@ -43,6 +46,19 @@ class AtomicCheckpoints(TorchCheckpointIO):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_bytes(memory.getbuffer())
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Load a checkpoint onto the processor.
+
+        Raises:
+            TrainingError: If it is missing, damaged or something else.
+        """
+        return read_checkpoint(Path(path))
 
 
 class Recorder(Callback):
@@ -62,6 +78,7 @@ class Recorder(Callback):
         curve: One row an epoch.
         is_paused: Whether the sitting ended before the stage did.
         is_over: Whether the stage's minutes are over.
+        has_begun: Whether training began, with whatever it goes on from in place.
     """
 
     def __init__(
@@ -77,7 +94,7 @@ class Recorder(Callback):
         self.stage, self.settings, self.earlier = stage, settings, earlier
         self.ends_at_s, self.report, self.progress = ends_at_s, report, progress
         self.curve: list[Row] = []
-        self.is_paused = self.is_over = False
+        self.is_paused = self.is_over = self.has_begun = False
         self._sums: dict[str, Tensor] = {}
         self._n_steps = 0
         self._earlier_s, self._start_s = 0.0, time.monotonic()
@@ -97,6 +114,12 @@ class Recorder(Callback):
         self.curve = list(state_dict["curve"])
         self._earlier_s = float(state_dict.get("elapsed_s", 0.0))
         self._start_s = time.monotonic()
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Note that the checkpoint, if any, is in place."""
+        self.has_begun = True
 
     def on_train_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

@@ -27,11 +27,12 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from drummix.audio import write_text
 from drummix.errors import TrainingError
+from drummix.nn.checkpoints import best_weights, check_weights, read_checkpoint
 from drummix.nn.checks import check_items, claim_output, load_start
 from drummix.nn.clip_sources import clip_sources
 from drummix.nn.config import StageSettings, TrainSettings
 from drummix.nn.curve import Row, draw_curve
-from drummix.nn.export import FINISHED_NAME, export_model
+from drummix.nn.export import FINISHED_NAME, export_model, read_finished
 from drummix.nn.loading import ClipLoading, Sources
 from drummix.nn.losses import MixLoss
 from drummix.nn.mix_training import MixTraining
@@ -45,6 +46,9 @@ from drummix.nn.recording import (
 from drummix.nn.wave_unet import WaveUNet
 
 RATE_HZ = 44100
+_UNREADABLE = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What Lightning stumbles over in a checkpoint that another program or version wrote."""
+
 STAGES = ("main", "finetune")
 
 
@@ -152,11 +156,11 @@ def load_best(network: WaveUNet, folder: Path) -> None:
     Args:
         network: The network.
         folder: The stage's folder, with ``best.ckpt`` in it.
+
+    Raises:
+        TrainingError: If it is missing, damaged, or of another network.
     """
-    checkpoint = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
-    average = checkpoint["callbacks"].get("AverageWeights", {}).get("weights")
-    weights = average or checkpoint["state_dict"]
-    network.load_state_dict({key.removeprefix("network."): w for key, w in weights.items()})
+    network.load_state_dict(best_weights(folder / "best.ckpt", network))
 
 
 def is_first_process() -> bool:
@@ -214,16 +218,24 @@ def _fit(folder: Path, module: MixTraining, clips: ClipLoading, recorder: Record
     trainer = _trainer(settings, stage, callbacks)
     if settings.compile:
         module.network.compile()
-    last = folder / "last.ckpt"
+    last = _checkpoint_of(folder, module)
     with warnings.catch_warnings():
         # Advice on numbers of workers, which clips.workers decides.
         warnings.filterwarnings("ignore", module="lightning")
         try:
-            trainer.fit(module, clips, ckpt_path=last if last.is_file() else None)
+            trainer.fit(module, clips, ckpt_path=last)
         except SystemExit:
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
+        except _UNREADABLE as error:
+            if last is None or recorder.has_begun:
+                raise
+            reason = " ".join(str(error).split())[:100]
+            raise TrainingError(
+                f"{last} does not go with this training ({reason}); delete {folder} to begin the "
+                "stage anew"
+            ) from None
     if trainer.interrupted:
         raise KeyboardInterrupt
     was_stopped = patience.stopped_epoch > 0 or trainer.current_epoch >= stage.max_epochs
@@ -241,6 +253,15 @@ def _fit(folder: Path, module: MixTraining, clips: ClipLoading, recorder: Record
     if trainer.is_global_zero:
         write_text(folder / FINISHED_NAME, json.dumps(summary))
     return True
+
+
+def _checkpoint_of(folder: Path, module: MixTraining) -> Path | None:
+    """The checkpoint that a stage goes on from, checked; None where it begins."""
+    path = folder / "last.ckpt"
+    if not path.exists():
+        return None
+    check_weights(path, read_checkpoint(path)["state_dict"], module.network)
+    return path
 
 
 def _trainer(
@@ -274,10 +295,10 @@ def _is_finished(folder: Path, stage: StageSettings) -> bool:
     path = folder / FINISHED_NAME
     if not path.is_file():
         return False
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if "max_minutes" in record:
-        return bool(0 < stage.max_minutes <= record["max_minutes"])
-    return bool(record["epochs"] < record["max_epochs"] or record["max_epochs"] >= stage.max_epochs)
+    record = read_finished(path)
+    if record.max_minutes is not None:
+        return 0 < stage.max_minutes <= record.max_minutes
+    return record.epochs < record.max_epochs or record.max_epochs >= stage.max_epochs
 
 
 def _curves_before(output: Path, stage: str) -> dict[str, list[Row]]:
@@ -286,7 +307,7 @@ def _curves_before(output: Path, stage: str) -> dict[str, list[Row]]:
     for earlier in STAGES[: STAGES.index(stage)]:
         path = output / earlier / FINISHED_NAME
         if path.is_file():
-            curves[earlier] = json.loads(path.read_text(encoding="utf-8"))["curve"]
+            curves[earlier] = [dict(row) for row in read_finished(path).curve]
     return curves
 
 

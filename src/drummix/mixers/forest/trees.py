@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import safetensors.numpy
@@ -18,12 +18,23 @@ from drummix.audio import atomic_path
 from drummix.errors import WeightsError
 from drummix.mixers.forest.features import FEATURES
 from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, TENSORS_NAME
+from drummix.plain_data import convert, parse_json
+from drummix.plain_data.files import Place, read_bytes
 
 OUTPUTS = ("left_db", "right_db", "mono_db")
 """What it predicts for a stem: its gain in the left and right channel, and in a mono mix."""
 
 SHIPPED = SHIPPED_FOLDER / "forest"
 _LEAF = -1
+_MAX_BYTES = 200_000_000
+_AGAIN = "get the forest again"
+_DTYPES: Mapping[str, type[np.generic]] = {
+    "roots": np.int32,
+    "feature": np.int16,
+    "threshold": np.float32,
+    "children": np.int32,
+    "value": np.float16,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +73,7 @@ class Forest:
 def write_forest(folder: Path, forest: Forest) -> Path:
     """Write a forest's arrays and card into a folder, the card last."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: np.ascontiguousarray(getattr(forest, name))
-        for name in ("roots", "feature", "threshold", "children", "value")
-    }
+    tensors = {name: np.ascontiguousarray(getattr(forest, name)) for name in _DTYPES}
     stored = safetensors.numpy.save(tensors)
     card = {
         **forest.card,
@@ -93,10 +101,7 @@ def read_forest(folder: Path | None = None) -> Forest:
     folder = SHIPPED if folder is None else folder
     card = read_forest_card(folder)
     path = folder / TENSORS_NAME
-    try:
-        stored = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read; get the forest again") from error
+    stored = read_bytes(path, Place(str(path), WeightsError, _AGAIN), _MAX_BYTES)
     if hashlib.sha256(stored).hexdigest() != card.get("sha256"):
         raise WeightsError(f"{path} is not the file that its card names; get it again")
     try:
@@ -115,29 +120,40 @@ def read_forest_card(folder: Path = SHIPPED) -> dict[str, Any]:
         WeightsError: If there is none, or it is for other features.
     """
     path = folder / CARD_NAME
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.exists():
         raise WeightsError(
             f"no forest in {folder}: {CARD_NAME} is missing; make one with drummix train-forest"
-        ) from error
-    except ValueError as error:
-        raise WeightsError(f"{path} is damaged; get the forest again") from error
-    if not isinstance(card, dict) or card.get("features") != list(FEATURES):
+        )
+    plain: dict[str, Any] = parse_json(path, error=WeightsError, hint=_AGAIN)
+    card = convert(plain, _Card, error=WeightsError, name=str(path), hint=_AGAIN)
+    if card.features != tuple(FEATURES):
         raise WeightsError(f"{path} is for other features than this version's; train it again")
-    if card.get("outputs") != list(OUTPUTS):
-        raise WeightsError(f"{path} predicts {card.get('outputs')}; expected {list(OUTPUTS)}")
-    return card
+    if card.outputs != OUTPUTS:
+        raise WeightsError(f"{path} predicts {list(card.outputs)}; expected {list(OUTPUTS)}")
+    return plain
+
+
+@dataclass(frozen=True)
+class _Card:
+    takes_other_keys: ClassVar[bool] = True
+
+    features: tuple[str, ...]
+    outputs: tuple[str, ...]
+    sha256: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _check(folder: Path, forest: Forest) -> None:
     """Every node must lead further down its own arrays: nothing from outside may loop."""
-    n_nodes = len(forest.feature)
-    shapes = (forest.threshold.shape, forest.children.shape, forest.value.shape)
+    n_nodes, n_trees = forest.feature.size, forest.roots.size
+    shapes = [getattr(forest, name).shape for name in _DTYPES]
+    dtypes = [getattr(forest, name).dtype for name in _DTYPES]
     inner = np.flatnonzero(forest.feature != _LEAF)
     is_whole = (
-        shapes == ((n_nodes,), (n_nodes, 2), (n_nodes, len(OUTPUTS)))
-        and len(forest.roots) > 0
+        shapes == [(n_trees,), (n_nodes,), (n_nodes,), (n_nodes, 2), (n_nodes, len(OUTPUTS))]
+        and dtypes == list(_DTYPES.values())
+        and n_trees > 0
         and np.all((forest.roots >= 0) & (forest.roots < n_nodes))
         and np.all((forest.feature >= _LEAF) & (forest.feature < len(FEATURES)))
         and np.all(forest.children[inner] > inner[:, np.newaxis])
