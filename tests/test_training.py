@@ -1,8 +1,10 @@
 """Clips, the training loop, resuming and export, on a small corpus written by the test."""
 
 import csv
+import io
 import json
 import os
+import pickle
 import re
 import resource
 import shutil
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -303,7 +306,9 @@ def test_another_run_in_the_same_folder_is_refused(corpus, tmp_path):
         train(settings_for(corpus, tmp_path / "run", seed=9))
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"main": 3}', "[" * 100_000, '{"seed": 1' + "0" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"main": 3}', "[" * 100_000, '{"seed": 1' + "0" * 5000 + "}"]
+)
 def test_damaged_settings_of_a_run_are_one_line(corpus, tmp_path, text):
     (tmp_path / "settings.json").write_text(text, encoding="utf-8")
     with pytest.raises(TrainingError, match=r"settings\.json.*; give another output folder$"):
@@ -450,21 +455,130 @@ max_epochs = 0
     assert models["killed"].sha256 == models["alone"].sha256
 
 
-def test_a_sitting_of_minutes_stops_after_an_epoch_and_the_next_goes_on(
-    corpus, tmp_path, plain_run
+class Clock:
+    """Stands in for the module `time`: a step takes as long as it is told."""
+
+    def __init__(self, *step_s: float) -> None:
+        self.now_s, self.step_s = 0.0, list(step_s)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def step(self, stage: str, n_done: int, n_all: int) -> None:
+        self.now_s += self.step_s.pop(0)
+
+
+def sitting(settings, clock, monkeypatch, *, seconds):
+    """Train by a clock; the lines that were said, and the folder."""
+    lines: list[str] = []
+    for module in ("train", "recording"):
+        monkeypatch.setattr(f"drummix.nn.{module}.time", clock)
+    try:
+        folder = train(settings, minutes=seconds / 60, report=lines.append, progress=clock.step)
+    finally:
+        monkeypatch.undo()
+    return lines, folder
+
+
+def test_minutes_that_end_in_the_first_epoch_stop_there_and_say_what_an_epoch_takes(
+    corpus, tmp_path, monkeypatch, plain_run
 ):
     settings = settings_for(corpus, tmp_path / "run")
-    lines: list[str] = []
-    folder = train(settings, minutes=1e-6, report=lines.append)
-    # No epoch fits into 60 microseconds, but one is always trained.
-    assert [line.split(",")[0] for line in lines] == [
+    words = (
+        "the time is up after 3 of 5 steps of the first epoch, which takes about 3.33 minutes: "
+        "nothing is kept; give more minutes or fewer epoch_steps"
+    )
+    with pytest.raises(TrainingError, match=f"^{words}$"):
+        sitting(settings, Clock(40, 40, 40), monkeypatch, seconds=100)
+    # Nothing of the epoch is left: the run is that of a single sitting.
+    plain = load_model(plain_run / "model" / "small").sha256
+    assert load_model(train(settings)).sha256 == plain
+
+
+def test_minutes_that_end_inside_an_epoch_leave_it_out_and_the_next_sitting_goes_on(
+    corpus, tmp_path, monkeypatch, plain_run
+):
+    settings = settings_for(corpus, tmp_path / "run")
+    slow = Clock(1, 1, 1, 1, 1, 12, 3)
+    lines, folder = sitting(settings, slow, monkeypatch, seconds=19)
+    assert [line.split(", ")[0] for line in lines] == [
         "main: epoch 1",
+        "main: an epoch takes about 1 minutes",
+        "main: 2 of 5 steps of the next epoch",
         "main: the time is up; the same command goes on from here",
     ]
     assert load_model(folder).config == SMALL
     assert not (tmp_path / "run" / "main" / "finished.json").exists()
     plain = load_model(plain_run / "model" / "small").sha256
     assert load_model(train(settings)).sha256 == plain
+
+
+def test_an_epoch_that_will_not_fit_into_the_minutes_is_not_begun(corpus, tmp_path, monkeypatch):
+    settings = settings_for(corpus, tmp_path / "run")
+    lines, _ = sitting(settings, Clock(1, 1, 1, 1, 1), monkeypatch, seconds=9)
+    assert [line.split(",")[0] for line in lines] == [
+        "main: epoch 1",
+        "main: the time is up; the same command goes on from here",
+    ]
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: b"PK\x05\x06" + bytes(18),
+        lambda content: pickle.dumps({"state_dict": {}, "callbacks": {}}),
+        lambda content: saved([1, 2]),
+        lambda content: saved({"state_dict": {}, "callbacks": {}}),
+        lambda content: saved({"state_dict": {"network.output.bias": 3}, "callbacks": 4}),
+        lambda content: saved({"state_dict": Path("x"), "callbacks": {}}),
+        lambda content: packed_anew(content),
+    ],
+    ids=["cut", "empty", "no files", "pickle", "list", "bare", "foreign", "object", "compressed"],
+)
+def test_a_cut_or_foreign_checkpoint_is_one_line(corpus, tmp_path, plain_run, name, damage):
+    run = tmp_path / "run"
+    shutil.copytree(plain_run, run)
+    (run / "settings.json").unlink()
+    settings = settings_for(corpus, run)
+    longer = replace(settings, main=replace(settings.main, max_epochs=4))
+    for path in run.glob(f"*/{name}"):
+        path.write_bytes(damage(path.read_bytes()))
+    if name == "best.ckpt":
+        longer = settings
+    with pytest.raises(TrainingError, match=rf"main/{name}.*; delete it to begin its stage anew"):
+        train(longer)
+
+
+@pytest.mark.parametrize("key", ["loops", "optimizer_states", "pytorch-lightning_version"])
+def test_a_checkpoint_without_what_lightning_needs_is_one_line(corpus, tmp_path, plain_run, key):
+    run = tmp_path / "run"
+    shutil.copytree(plain_run, run)
+    (run / "settings.json").unlink()
+    settings = settings_for(corpus, run)
+    path = run / "main" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content[key] = {"x": [1]}
+    torch.save(content, path)
+    with pytest.raises(TrainingError, match=r"last\.ckpt does not go with this training"):
+        train(replace(settings, main=replace(settings.main, max_epochs=4)))
+
+
+def saved(content):
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    return memory.getvalue()
+
+
+def packed_anew(content):
+    """The same archive, compressed: it could unpack to any size."""
+    memory = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(memory, "w") as new:
+        for entry in old.namelist():
+            new.writestr(entry, old.read(entry), zipfile.ZIP_DEFLATED)
+    return memory.getvalue()
 
 
 def test_a_stage_ends_when_its_minutes_are_over(corpus, tmp_path):

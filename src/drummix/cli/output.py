@@ -24,6 +24,7 @@ Workers = Annotated[int, typer.Option(help="Processes that work at the same time
 LINE_EVERY_S = 10.0
 """Where there is no terminal, progress is a line this often."""
 
+_DAY_S = 86_400.0
 _PIPE_WIDTH = 100
 
 Progress = Callable[[str, int, int], None]
@@ -107,6 +108,15 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
+def time_left(seconds: float) -> str:
+    """What is still to come, in days where it is more than one.
+
+    >>> time_left(3725.0), time_left(500_000.0)
+    ('1:02:05 h', '5.8 days')
+    """
+    return duration(seconds) if seconds < _DAY_S else f"{seconds / _DAY_S:.1f} days"
+
+
 def n_columns() -> int:
     """Width of the terminal; 100 in a pipe, which a person may pass on to anything."""
     return shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns
@@ -147,14 +157,23 @@ def shown_progress() -> Iterator[Progress]:
         yield _Lines()
         return
     from rich.console import Console  # only where there is a terminal
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class TimeLeft(TimeRemainingColumn):
+        """The usual column, but days are said as days."""
+
+        def render(self, task: Task) -> Text:
+            if (left_s := task.time_remaining or 0.0) < _DAY_S:
+                return super().render(task)
+            return Text(time_left(left_s), style="progress.remaining")
 
     columns = (
         TextColumn("{task.description:9}"),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
-        TimeRemainingColumn(),
+        TimeLeft(),
     )
     with Bars(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
         tasks: dict[str, Any] = {}
@@ -183,4 +202,4 @@ class _Lines:
             return
         self._said_s = now_s
         left_s = (now_s - self._step_start_s) * (n_all - n_done) / n_done
-        say(f"{step}: {n_done / n_all:.0%}, about {duration(left_s)} left")
+        say(f"{step}: {n_done / n_all:.0%}, about {time_left(left_s)} left")

@@ -61,6 +61,23 @@ class AtomicCheckpoints(TorchCheckpointIO):
         return read_checkpoint(Path(path))
 
 
+_MIN_MEASURED_S = 10.0
+"""From here on the steps so far tell what an epoch takes."""
+
+
+class TimeIsUp(Exception):  # noqa: N818 - it ends a sitting, and nothing went wrong
+    """A sitting's time ended inside of an epoch, which is left out.
+
+    Args:
+        n_steps: Steps of the epoch that were made.
+        epoch_s: What an epoch takes, by these steps.
+    """
+
+    def __init__(self, n_steps: int, epoch_s: float) -> None:
+        super().__init__(n_steps, epoch_s)
+        self.n_steps, self.epoch_s = n_steps, epoch_s
+
+
 class Recorder(Callback):
     """Keeps the learning curve, logs it, tells it an epoch a line, and stops by the clock.
 
@@ -96,7 +113,7 @@ class Recorder(Callback):
         self.curve: list[Row] = []
         self.is_paused = self.is_over = self.has_begun = False
         self._sums: dict[str, Tensor] = {}
-        self._n_steps = 0
+        self._n_steps, self._has_warned = 0, False
         self._earlier_s, self._start_s = 0.0, time.monotonic()
         self._epoch_start_s = self._start_s
 
@@ -151,6 +168,8 @@ class Recorder(Callback):
         self._n_steps += 1
         n_all = self._stage.max_epochs * self.settings.epoch_steps
         self.progress(f"{self.stage} stage", trainer.global_step, n_all)
+        if self.ends_at_s is not None and self._n_steps < self.settings.epoch_steps:
+            self._stop_inside_an_epoch(trainer, self.ends_at_s)
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -186,6 +205,20 @@ class Recorder(Callback):
             if name.startswith("validation_") and math.isfinite(value):
                 row[name] = float(value)
         return row
+
+    def _stop_inside_an_epoch(self, trainer: lightning.Trainer, ends_at_s: float) -> None:
+        now_s = time.monotonic()
+        so_far_s = now_s - self._epoch_start_s
+        epoch_s = so_far_s / self._n_steps * self.settings.epoch_steps
+        if trainer.strategy.reduce_boolean_decision(now_s > ends_at_s, all=False):
+            raise TimeIsUp(self._n_steps, epoch_s)
+        is_late = self._epoch_start_s + epoch_s > ends_at_s
+        if is_late and so_far_s > _MIN_MEASURED_S and not self._has_warned:
+            self._has_warned = True
+            self.report(
+                f"{self.stage}: an epoch takes about {epoch_s / 60.0:.3g} minutes, longer than the "
+                "time that is left; give more minutes or fewer epoch_steps"
+            )
 
     def _stop_by_the_clock(self, trainer: lightning.Trainer, epoch_s: float) -> None:
         decide = trainer.strategy.reduce_boolean_decision

@@ -42,6 +42,7 @@ from drummix.nn.recording import (
     Progress,
     Recorder,
     Report,
+    TimeIsUp,
 )
 from drummix.nn.wave_unet import WaveUNet
 
@@ -77,8 +78,9 @@ def train(
 
     Args:
         settings: What to train, on what, and how long.
-        minutes: Stop after the last epoch that ends within so many minutes, and export the best
-            weights so far; the next call goes on. None trains to the end.
+        minutes: Stop within so many minutes, and export the best weights so far; the next call
+            goes on from the last epoch that was trained to its end, as if there had been no stop.
+            None trains to the end.
         report: Called with one line an epoch.
         progress: Called after every step with the stage, the steps done, and the most it takes.
 
@@ -86,8 +88,8 @@ def train(
         The folder of the exported model (best validation loss).
 
     Raises:
-        TrainingError: If the loss stops being a number, an item is broken, or the output folder
-            holds a run with other settings.
+        TrainingError: If the loss stops being a number, an item is broken, the output folder
+            holds a run with other settings or a damaged one, or `minutes` end in the first epoch.
         CorpusError: If a corpus, a kit or the dataset is missing.
         OutputError: If the disk is full; the last good checkpoint is kept.
     """
@@ -228,6 +230,9 @@ def _fit(folder: Path, module: MixTraining, clips: ClipLoading, recorder: Record
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
+        except TimeIsUp as up:
+            _say_where_it_stops(folder, recorder, up)
+            return False
         except _UNREADABLE as error:
             if last is None or recorder.has_begun:
                 raise
@@ -253,6 +258,25 @@ def _fit(folder: Path, module: MixTraining, clips: ClipLoading, recorder: Record
     if trainer.is_global_zero:
         write_text(folder / FINISHED_NAME, json.dumps(summary))
     return True
+
+
+def _say_where_it_stops(folder: Path, recorder: Recorder, up: TimeIsUp) -> None:
+    """Say what becomes of an epoch that was not trained to its end.
+
+    Raises:
+        TrainingError: If it was the first one, so that there is nothing to keep.
+    """
+    n_all = recorder.settings.epoch_steps
+    takes = f"which takes about {up.epoch_s / 60.0:.3g} minutes"
+    if not (folder / "best.ckpt").is_file():
+        raise TrainingError(
+            f"the time is up after {up.n_steps} of {n_all} steps of the first epoch, {takes}: "
+            "nothing is kept; give more minutes or fewer epoch_steps"
+        )
+    recorder.report(
+        f"{recorder.stage}: {up.n_steps} of {n_all} steps of the next epoch, {takes}, are left out "
+        "and will be made again"
+    )
 
 
 def _checkpoint_of(folder: Path, module: MixTraining) -> Path | None:
