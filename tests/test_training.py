@@ -845,8 +845,10 @@ max_epochs = 0
 
 
 def test_a_run_goes_on_elsewhere_from_its_handover(corpus, tmp_path):
-    settings = settings_for(corpus, tmp_path / "here", ema_decay=0.5)
-    model = train(settings, minutes=1e-6)
+    one = StageSettings(learning_rate=1e-2, max_epochs=1)
+    without = StageSettings(learning_rate=1e-3, max_epochs=0)
+    settings = settings_for(corpus, tmp_path / "here", ema_decay=0.5, main=one, finetune=without)
+    model = train(settings)
     parts = pack_run(tmp_path / "here", tmp_path / "out")
     assert all(part.stat().st_size < PART_BYTES + 100_000 for part in parts)
     elsewhere = settings_for(corpus, tmp_path / "there", ema_decay=0.5)

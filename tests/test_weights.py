@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import safetensors.numpy
 
 import made
 from drummix.errors import OutputError, WeightsError
+from drummix.evaluation.systems import weights_by_system
 from drummix.mixers import weights
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import (
     CARD_NAME,
     TENSORS_NAME,
+    any_card,
     available_models,
     load_model,
     parameter_shapes,
@@ -159,7 +162,7 @@ def test_missing_files_are_named(tmp_path, model_folder):
     ):
         load_model(model_folder)
     with pytest.raises(WeightsError, match=r"no model\.json"):
-        load_model(tmp_path)
+        load_model(tmp_path / "none")
 
 
 def test_another_networks_weights_are_refused_with_both_shapes(model_folder):
@@ -225,6 +228,24 @@ def test_a_card_that_says_nonsense_is_refused(model_folder, changes, word):
     rewrite_card(model_folder, **changes)
     with pytest.raises(WeightsError, match=word):
         load_model(model_folder)
+
+
+def test_a_folder_with_one_model_in_it_stands_for_the_model(model_folder, tmp_path):
+    model = load_model(model_folder)
+    expected, system = model.sha256, model.card["system"]
+    for folder in (tmp_path / "run", tmp_path / "run" / "model"):
+        place = tmp_path / "run" / "model" / "mine"
+        if not place.exists():
+            shutil.copytree(model_folder, place)
+        assert load_model(folder).sha256 == expected
+        assert load_model(folder).folder == place
+        assert any_card(folder)["sha256"] == expected
+        assert weights_by_system([folder], [system]) == {system: place}
+    shutil.copytree(model_folder, tmp_path / "run" / "model" / "other")
+    with pytest.raises(
+        WeightsError, match=r"holds several models \(mine, other\); name the folder"
+    ):
+        load_model(tmp_path / "run")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', "\x00"])

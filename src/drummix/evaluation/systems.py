@@ -16,7 +16,7 @@ from drummix.errors import SettingError, WeightsError
 from drummix.evaluation.oracles import ORACLES, STATIC
 from drummix.mixers.base import Mixer
 from drummix.mixers.registry import DESCRIPTIONS, make_mixer
-from drummix.mixers.weights import CARD_NAME, any_card, read_card, shipped_folder
+from drummix.mixers.weights import CARD_NAME, any_card, model_folder, read_card, shipped_folder
 
 DEFAULT_SYSTEMS = (
     "waveunet-dry",
@@ -87,7 +87,7 @@ def weights_by_system(weights: Sequence[Path | str], systems: Sequence[str]) -> 
         WeightsError: If a folder holds no model.
     """
     by_system: dict[str, Path] = {}
-    for folder in map(Path, weights):
+    for folder in (model_folder(Path(path)) for path in weights):
         owners = _systems_of(folder)
         found = [system for system in systems if system in owners]
         if not found:

@@ -115,10 +115,31 @@ def shipped_folder(system: str) -> Path | None:
     return max(owners, key=lambda folder: len(folder.name), default=None)
 
 
+def model_folder(folder: Path) -> Path:
+    """The folder of a model: the given one, or that of the one model in it.
+
+    The folder of a training's models, or its output folder, will do where they hold one model.
+
+    Raises:
+        WeightsError: If there are several.
+    """
+    if (folder / CARD_NAME).exists():
+        return folder
+    found = sorted(card.parent for card in _cards_in(folder))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise WeightsError(f"{folder} holds several models ({names}); name the folder of one")
+    return found[0] if found else folder
+
+
+def _cards_in(folder: Path) -> list[Path]:
+    return [*folder.glob(f"*/{CARD_NAME}"), *folder.glob(f"model/*/{CARD_NAME}")]
+
+
 def any_card(folder: Path) -> dict[str, Any]:
     """The card of any kind of model; empty where there is none that can be read."""
     try:
-        card = parse_json(folder / CARD_NAME, error=WeightsError)
+        card = parse_json(model_folder(folder) / CARD_NAME, error=WeightsError)
     except WeightsError:
         return {}
     return card if isinstance(card, dict) else {}
@@ -128,13 +149,14 @@ def load_model(source: str | Path) -> Model:
     """Read a model, checking the weights against its card before they are used.
 
     Args:
-        source: The name of a shipped model (a string), or a folder (a path).
+        source: The name of a shipped model (a string), or a folder (a path) as `model_folder` takes
+            it.
 
     Raises:
         WeightsError: If there is no such model, its files are missing or damaged, or the weights
             are not those of its architecture.
     """
-    folder = source if isinstance(source, Path) else _shipped(source)
+    folder = model_folder(source) if isinstance(source, Path) else _shipped(source)
     plain, card = _read_card(folder)
     return Model(
         name=card.name,
@@ -158,7 +180,8 @@ def read_card(source: str | Path) -> dict[str, Any]:
     Raises:
         WeightsError: If the card is missing, damaged, or of a format this drummix does not know.
     """
-    return _read_card(source if isinstance(source, Path) else _shipped(source))[0]
+    folder = model_folder(source) if isinstance(source, Path) else _shipped(source)
+    return _read_card(folder)[0]
 
 
 def _read_card(folder: Path) -> tuple[dict[str, Any], _Card]:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from drummix.audio import atomic_path
 from drummix.errors import WeightsError
 from drummix.mixers.forest.features import FEATURES
-from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, TENSORS_NAME
+from drummix.mixers.weights import CARD_NAME, SHIPPED_FOLDER, TENSORS_NAME, model_folder
 from drummix.plain_data import convert, parse_json
 from drummix.plain_data.files import Place, read_bytes
 
@@ -98,7 +98,7 @@ def read_forest(folder: Path | None = None) -> Forest:
     Raises:
         WeightsError: If it is missing, damaged, or of other features.
     """
-    folder = SHIPPED if folder is None else folder
+    folder = SHIPPED if folder is None else model_folder(folder)
     card = read_forest_card(folder)
     path = folder / TENSORS_NAME
     stored = read_bytes(path, Place(str(path), WeightsError, _AGAIN), _MAX_BYTES)
