@@ -6,9 +6,11 @@ the whole session, such that a stem recorded 12 dB louder gets a gain 12 dB lowe
 changes. The reference engineer of a corpus sets the preamps by it too, so that a network meets at
 mixing time the levels it was trained with.
 
-How loud a stem is: the self-weighted mean of its 10 ms peaks p, (sum p^a / sum p^b)^(1/(a-b)).
-Loud strokes count, however rare they are; rests and decays do not. Close microphones take a=6, b=4,
-near the peak of a loud stroke; overheads and rooms a=2, b=1, which a single crash moves less.
+How loud a stem is: the self-weighted mean of the peaks p of overlapping 10 ms frames,
+(sum p^a / sum p^b)^(1/(a-b)). Loud strokes count, however rare they are; rests and decays do not,
+and silence adds nothing. Close microphones take a=6, b=4, near the peak of a loud stroke; overheads
+and rooms a=2, b=1, which a single crash moves less. Any session is measured at 44.1 kHz and below
+20 kHz: the peaks of samples at another rate are others, by most of a decibel for a hi-hat.
 
 A tom that is never struck leaves only bleed in its microphone, and bleed must not be raised to
 the level of a tom. Its peaks then follow those of the other close microphones: where a non-negative
@@ -24,9 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drummix.audio import whole_pieces
+from drummix.audio import ResamplingStream
 from drummix.errors import SettingError
-from drummix.levels import db_to_gain, gain_to_db
+from drummix.levels import FRAME_RATE_HZ, FramePeaks, db_to_gain, gain_to_db
 from drummix.roles import Role
 
 FloatArray = NDArray[np.float32]
@@ -88,7 +90,6 @@ _DISTANT = frozenset(
 # A second microphone on the same tom would explain the first.
 _EXPLAINS_NOTHING = _DISTANT | {Role.TOM_EXTRA, Role.PERCUSSION}
 
-_BLOCK_S = 0.01
 _MOST_SWEEPS, _SMALL_STEP = 500, 1e-8
 
 
@@ -121,7 +122,8 @@ class StagedStem:
 class GainStaging:
     """Listens to a session from beginning to end, then gives a gain for each stem.
 
-    Memory does not grow with the session, and the result does not depend on the size of the blocks.
+    Memory does not grow with the session; the result depends neither on the size of the blocks nor,
+    to a tenth of a decibel, on the sample rate, nor on silence before or behind.
 
     Args:
         roles: Role of every stem, in order.
@@ -136,29 +138,37 @@ class GainStaging:
             if role not in REFERENCE_LEVELS_DBFS:
                 raise SettingError(f"a stem of role {role} has no level to be set to; leave it out")
         self._roles = tuple(roles)
-        self._n_block = max(1, round(_BLOCK_S * rate_hz))
-        self._rest = np.zeros((len(roles), 0), np.float32)
+        self._stream = ResamplingStream(rate_hz, FRAME_RATE_HZ, len(roles))
+        self._frames = FramePeaks(len(roles))
+        self._stems: tuple[StagedStem, ...] | None = None
         self._sums = {power: np.zeros(len(roles)) for power in (1, 2, 4, 6)}
         self._gram = np.zeros((len(roles), len(roles)))
         self._loudest = np.zeros(len(roles))
 
     def add(self, block: FloatArray) -> None:
         """Hear the next samples (stems, samples) of all stems."""
-        pieces, self._rest = whole_pieces(self._rest, block, self._n_block)
-        if pieces.shape[1]:
-            self._count(pieces)
+        assert self._stems is None, "the session has ended"
+        self._count(self._frames.process(self._stream.process(block)))
 
     def stems(self) -> tuple[StagedStem, ...]:
-        """Level and gain of every stem of what was heard so far."""
-        return tuple(self._stem(index, role) for index, role in enumerate(self._roles))
+        """Level and gain of every stem, at the end of the session."""
+        if self._stems is None:
+            self._count(self._frames.process(self._stream.flush()))
+            self._count(self._frames.flush())
+            self._stems = tuple(self._stem(index, role) for index, role in enumerate(self._roles))
+        return self._stems
 
-    def _count(self, blocks: FloatArray) -> None:
-        peaks = np.maximum(blocks.max(axis=2), -blocks.min(axis=2)).astype(np.float64)
-        for power, total in self._sums.items():
-            total += (peaks**power).sum(axis=1)
-        # Not `peaks @ peaks.T`, whose last bit depends on how many threads share it.
-        self._gram += np.einsum("in,jn->ij", peaks, peaks)
-        self._loudest = np.maximum(self._loudest, peaks.max(axis=1))
+    def _count(self, peaks: FloatArray) -> None:
+        if not peaks.shape[1]:
+            return
+        values = peaks.astype(np.float64)
+        squares = values * values
+        fourths = squares * squares
+        for power, raised in ((1, values), (2, squares), (4, fourths), (6, fourths * squares)):
+            self._sums[power] += raised.sum(axis=1)
+        # Not `values @ values.T`, whose last bit depends on how many threads share it.
+        self._gram += np.einsum("in,jn->ij", values, values)
+        self._loudest = np.maximum(self._loudest, values.max(axis=1))
 
     def _stem(self, index: int, role: Role) -> StagedStem:
         if gain_to_db(float(self._loudest[index])) <= SILENCE_DBFS:

@@ -12,6 +12,7 @@ from drummix.levels.decibels import (
     peak_dbfs,
     rms_dbfs,
 )
+from drummix.levels.frame_peaks import FRAME_RATE_HZ, FramePeaks
 from drummix.levels.metering import (
     MIN_RATE_HZ,
     GatedLoudness,
@@ -21,8 +22,10 @@ from drummix.levels.metering import (
 )
 
 __all__ = [
+    "FRAME_RATE_HZ",
     "MIN_RATE_HZ",
     "SILENCE_DBFS",
+    "FramePeaks",
     "GatedLoudness",
     "LoudnessMeter",
     "crest_db",

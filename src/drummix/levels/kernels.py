@@ -1,4 +1,4 @@
-"""The two loops of metering that run over every sample, compiled.
+"""The loops of metering that run over every sample, compiled.
 
 Loaded when something is first metered: numba takes a third of a second.
 """
@@ -107,3 +107,39 @@ def highest_between(
             for n in range(count):
                 peak = max(peak, abs(row[n]))
     return peak
+
+
+@_compiled
+def filtered_cell_peaks(
+    samples: FloatArray, half_kernel: FloatArray, n_cell: int, peaks: FloatArray
+) -> None:
+    """Filter one channel and find the largest magnitude of each of its cells.
+
+    Args:
+        samples: (cells * `n_cell` + taps - 1,).
+        half_kernel: Middle tap of a symmetric filter and those on one side of it.
+        n_cell: Samples of a cell.
+        peaks: (cells,); written.
+    """
+    n_side = half_kernel.size - 1
+    n_chunk = max(1, _AT_ONCE // n_cell)
+    made = np.empty(n_chunk * n_cell, np.float32)
+    for first in range(0, peaks.size, n_chunk):
+        n_cells = min(n_chunk, peaks.size - first)
+        count = n_cells * n_cell
+        start = first * n_cell
+        row = made[:count]
+        middle = samples[start + n_side : start + n_side + count]
+        for n in range(count):
+            row[n] = half_kernel[0] * middle[n]
+        for tap in range(1, n_side + 1):
+            gain = half_kernel[tap]
+            before = samples[start + n_side - tap : start + n_side - tap + count]
+            after = samples[start + n_side + tap : start + n_side + tap + count]
+            for n in range(count):
+                row[n] += gain * (before[n] + after[n])
+        for cell in range(n_cells):
+            peak = np.float32(0.0)
+            for n in range(cell * n_cell, (cell + 1) * n_cell):
+                peak = max(peak, abs(row[n]))
+            peaks[first + cell] = peak
