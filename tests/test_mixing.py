@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile
 
@@ -26,7 +27,7 @@ from drummix.errors import (
     SettingError,
     WeightsError,
 )
-from drummix.levels import db_to_gain, integrated_lufs, true_peak_dbtp
+from drummix.levels import GatedLoudness, db_to_gain, integrated_lufs, true_peak_dbtp
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.compute import MOST_HOP_FRAMES, Compute
 from drummix.mixers.weights import parameter_shapes, write_model
@@ -201,6 +202,49 @@ def test_loudness_is_set_where_the_ceiling_allows(takes, lufs):
     assert integrated_lufs(made.audio.samples, RATE_HZ) == pytest.approx(lufs, abs=0.01)
     assert made.settings["level"]["lufs"] == pytest.approx(lufs, abs=0.01)
     assert made.notices == ()
+
+
+def uneven_take(level_db):
+    """Strokes of noise, every other 8 dB quieter, with rests between them."""
+    rng = np.random.default_rng(0)
+    samples = np.zeros((1, 20 * RATE_HZ), np.float32)
+    for second in range(20):
+        stroke = rng.standard_normal(RATE_HZ // 2) * (0.1 if second % 2 else 0.04)
+        samples[0, second * RATE_HZ :][: RATE_HZ // 2] = stroke * 10 ** (level_db / 20)
+    return {"snare": Audio(samples, RATE_HZ)}
+
+
+@pytest.mark.parametrize("level_db", [0.0, -30.0, -50.0, -60.0, -80.0])
+@pytest.mark.parametrize("lufs", [-69.9, -69.0, -67.0, -64.0, -60.0, -50.0, -30.0, -14.0, -6.0])
+def test_loudness_is_met_or_told_as_another_meter_reads_it(lufs, level_db):
+    """The gate at -70 LUFS does not move with the gain: a quiet mix came out 4 LU from it."""
+    made = mix(uneven_take(level_db), system="unity", lufs=lufs, true_peak_dbtp=0.0)
+    meter = pyloudnorm.Meter(RATE_HZ, filter_class="DeMan")
+    reached = meter.integrated_loudness(made.audio.samples.T.astype(np.float64))
+    told = made.settings["level"]["lufs"]
+    assert told == pytest.approx(reached, abs=0.1)
+    if lufs > -10:  # full scale stands in the way
+        assert {notice.code for notice in made.notices} == {Code.LOUDNESS_LIMITED}
+    else:
+        assert made.notices == ()
+        assert reached == pytest.approx(lufs, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_gain_is_found_for_every_loudness(seed):
+    """Whatever the blocks are like: checked by metering what was made louder."""
+    rng = np.random.default_rng(seed)
+    steps = rng.uniform(-90.0, 0.0, rng.integers(2, 60))
+    samples = np.repeat(10 ** (steps / 20), RATE_HZ // 5) * rng.standard_normal(
+        len(steps) * (RATE_HZ // 5)
+    )
+    meter = GatedLoudness(RATE_HZ, 1)
+    meter.add(samples[np.newaxis])
+    for lufs in [-69.99, *rng.uniform(-70.0, 0.0, 20)]:
+        gain_db = meter.gain_db_for(lufs)
+        assert meter.integrated_lufs(gain_db) == pytest.approx(lufs, abs=1e-6)
+        louder = samples[np.newaxis] * db_to_gain(gain_db)
+        assert integrated_lufs(louder, RATE_HZ) == pytest.approx(lufs, abs=0.01)
 
 
 def test_loudness_out_of_reach_is_said_with_what_was_reached(takes):

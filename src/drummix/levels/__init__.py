@@ -14,6 +14,7 @@ from drummix.levels.decibels import (
 )
 from drummix.levels.frame_peaks import FRAME_RATE_HZ, FramePeaks
 from drummix.levels.metering import (
+    GATE_LUFS,
     MIN_RATE_HZ,
     GatedLoudness,
     LoudnessMeter,
@@ -23,6 +24,7 @@ from drummix.levels.metering import (
 
 __all__ = [
     "FRAME_RATE_HZ",
+    "GATE_LUFS",
     "MIN_RATE_HZ",
     "SILENCE_DBFS",
     "FramePeaks",

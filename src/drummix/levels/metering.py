@@ -26,6 +26,9 @@ _N_TAPS = 64
 
 _KAISER_BETA = 7.0
 
+GATE_LUFS = -70.0
+"""Blocks that are quieter do not count, whatever the rest is like."""
+
 
 def integrated_lufs(samples: NDArray[np.floating], rate_hz: int) -> float:
     """Integrated, gated loudness.
@@ -84,9 +87,13 @@ class LoudnessMeter:
         self._loudness.add(block)
         self._true_peak.add(block)
 
-    def integrated_lufs(self) -> float:
-        """Integrated loudness in LUFS of everything so far; -inf where nothing passes the gate."""
-        return self._loudness.integrated_lufs()
+    def integrated_lufs(self, gain_db: float = 0.0) -> float:
+        """As `GatedLoudness.integrated_lufs`."""
+        return self._loudness.integrated_lufs(gain_db)
+
+    def gain_db_for(self, lufs: float) -> float | None:
+        """As `GatedLoudness.gain_db_for`."""
+        return self._loudness.gain_db_for(lufs)
 
     def true_peak_dbtp(self) -> float:
         """True peak in dBTP of everything so far."""
@@ -169,22 +176,63 @@ class GatedLoudness:
             self._energies.append(self._open_energy)
             self._open_energy = 0.0
 
-    def integrated_lufs(self) -> float:
-        """Integrated loudness in LUFS of everything so far; -inf where nothing passes the gate."""
-        if len(self._energies) < 4:
-            return -np.inf
-        cells = np.array(self._energies)
-        power = (cells[:-3] + cells[1:-2] + cells[2:-1] + cells[3:]) / (0.4 * self._rate_hz)
-        passed = power[power >= _lufs_to_power(-70.0)]
+    def integrated_lufs(self, gain_db: float = 0.0) -> float:
+        """Integrated loudness in LUFS of everything so far, had it been so much louder.
+
+        Returns:
+            -inf where nothing passes the gate.
+        """
+        power = self._block_power()
+        passed = power[power >= _lufs_to_power(GATE_LUFS - gain_db)]
         if passed.size == 0:
             return -np.inf
         # The absolute gate still holds where the relative one lies below it.
         gated = passed[passed > np.mean(passed) / 10.0]
-        return float(-0.691 + 10.0 * np.log10(np.mean(gated)))
+        return float(_power_to_lufs(np.mean(gated))) + gain_db
+
+    def gain_db_for(self, lufs: float) -> float | None:
+        """Gain after which everything so far has a loudness.
+
+        The gate at -70 LUFS stays where it is when a mix gets louder or quieter, so what passes it
+        depends on the gain. For each number of loudest blocks the loudness is computed that they
+        have alone, and the gain to the wanted one: it holds if at that gain just these pass. There
+        always is such a number, since a block that comes to pass is quieter than all before it.
+
+        Args:
+            lufs: Wanted loudness in LUFS, more than -70.
+
+        Returns:
+            The gain in dB; None for silence, or less than 0.4 s.
+        """
+        power = np.sort(self._block_power())[::-1]
+        power = power[power > 0.0]
+        if not power.size:
+            return None
+        sums, counts = np.cumsum(power), np.arange(1, power.size + 1)
+        n_gated = np.minimum(counts, np.searchsorted(-power, -sums / counts / 10.0))
+        gains_db = lufs - _power_to_lufs(sums[n_gated - 1] / n_gated)
+        lowest_db = GATE_LUFS - _power_to_lufs(power)
+        highest_db = np.append(lowest_db[1:], np.inf)
+        # Of several, the one where the rounding of a file is least likely to move a block.
+        room_db = np.minimum(gains_db - lowest_db, highest_db - gains_db)
+        return float(gains_db[np.argmax(room_db)])
+
+    def _block_power(self) -> DoubleArray:
+        """Mean square of every 400 ms, a new one every 100 ms."""
+        cells = np.array(self._energies)
+        if cells.size < 4:
+            return cells[:0]
+        return np.asarray(
+            (cells[:-3] + cells[1:-2] + cells[2:-1] + cells[3:]) / (0.4 * self._rate_hz)
+        )
 
 
 def _lufs_to_power(lufs: float) -> float:
     return float(10.0 ** ((lufs + 0.691) / 10.0))
+
+
+def _power_to_lufs(power: DoubleArray | np.float64) -> DoubleArray:
+    return np.asarray(-0.691 + 10.0 * np.log10(power))
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drummix.errors import SettingError
-from drummix.levels import LoudnessMeter
+from drummix.levels import GATE_LUFS, SILENCE_DBFS, LoudnessMeter
 from drummix.notices import Code, Notice
 
 DEFAULT_CEILING_DBTP = -1.0
@@ -31,7 +31,7 @@ class OutputLevel:
     true_peak_dbtp: float | None = None
 
     def __post_init__(self) -> None:
-        if self.lufs is not None and not -70.0 < self.lufs <= 0.0:
+        if self.lufs is not None and not GATE_LUFS < self.lufs <= 0.0:
             raise SettingError(f"--lufs is {self.lufs:g}; expected -70 to 0, for example -16")
         if self.true_peak_dbtp is not None and not -60.0 <= self.true_peak_dbtp <= 0.0:
             raise SettingError(
@@ -45,22 +45,26 @@ class OutputLevel:
 
     def decide(self, meter: LoudnessMeter) -> LevelDecision:
         """The gain for a mix that `meter` has heard to its end."""
-        lufs, true_peak_dbtp = meter.integrated_lufs(), meter.true_peak_dbtp()
+        true_peak_dbtp = meter.true_peak_dbtp()
         most_db = self.ceiling_dbtp - true_peak_dbtp
-        notice = None
+        wanted_db = self._wanted_gain_db(meter, true_peak_dbtp)
+        gain_db = min(0.0 if wanted_db is None else wanted_db, most_db)
+        lufs, notice = meter.integrated_lufs(gain_db), None
         if self.lufs is None:
-            gain_db = min(0.0, most_db)
             if gain_db < -_CHANGE_DB:
                 notice = self._notice(Code.TURNED_DOWN, true_peak_dbtp, gain_db=gain_db)
-        elif math.isinf(lufs):
-            gain_db = min(0.0, most_db)
+        elif wanted_db is None:
             notice = self._notice(Code.LOUDNESS_UNKNOWN, true_peak_dbtp)
-        else:
-            gain_db = min(self.lufs - lufs, most_db)
-            if gain_db < self.lufs - lufs - _CHANGE_DB:
-                would_peak_dbtp = true_peak_dbtp + self.lufs - lufs
-                notice = self._notice(Code.LOUDNESS_LIMITED, would_peak_dbtp, lufs=lufs + gain_db)
-        return LevelDecision(self, gain_db, lufs + gain_db, true_peak_dbtp + gain_db, notice)
+        elif gain_db < wanted_db - _CHANGE_DB:
+            would_peak_dbtp = true_peak_dbtp + wanted_db
+            notice = self._notice(Code.LOUDNESS_LIMITED, would_peak_dbtp, lufs=max(lufs, GATE_LUFS))
+        return LevelDecision(self, gain_db, lufs, true_peak_dbtp + gain_db, notice)
+
+    def _wanted_gain_db(self, meter: LoudnessMeter, true_peak_dbtp: float) -> float | None:
+        """The gain for the loudness; None where none is wanted, or none can be had."""
+        if self.lufs is None or true_peak_dbtp <= SILENCE_DBFS:
+            return None
+        return meter.gain_db_for(self.lufs)
 
     def _notice(self, code: Code, true_peak_dbtp: float, **values: float) -> Notice:
         """A notice about the level: what was asked for, and the peak that stood against it."""
