@@ -188,7 +188,7 @@ class GatedLoudness:
             return -np.inf
         # The absolute gate still holds where the relative one lies below it.
         gated = passed[passed > np.mean(passed) / 10.0]
-        return float(_power_to_lufs(np.mean(gated))) + gain_db
+        return float(_power_to_lufs(gated.mean(keepdims=True))[0]) + gain_db
 
     def gain_db_for(self, lufs: float) -> float | None:
         """Gain after which everything so far has a loudness.
@@ -231,7 +231,7 @@ def _lufs_to_power(lufs: float) -> float:
     return float(10.0 ** ((lufs + 0.691) / 10.0))
 
 
-def _power_to_lufs(power: DoubleArray | np.float64) -> DoubleArray:
+def _power_to_lufs(power: DoubleArray) -> DoubleArray:
     return np.asarray(-0.691 + 10.0 * np.log10(power))
 
 
