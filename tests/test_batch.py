@@ -254,8 +254,12 @@ def test_a_full_disk_is_said_and_leaves_nothing(sessions, out, monkeypatch):
         ({"out": "in/a/Kick.wav"}, OutputError, "is a file"),
         ({"out": "in/a/Kick.wav/x"}, OutputError, "cannot be made"),
         ({"format": "aac"}, SettingError, "use wav, flac, mp3"),
-        ({"jobs": 0}, SettingError, "--jobs is 0"),
-        ({"options": MixOptions(system="magic")}, SettingError, "no system 'magic'"),
+        ({"jobs": 0}, SettingError, "jobs is 0"),
+        (
+            {"options": MixOptions(system="magic")},
+            SettingError,
+            "system is 'magic', which does not exist",
+        ),
         ({"options": MixOptions(weights="nowhere")}, WeightsError, "is no model"),
     ],
 )

@@ -59,7 +59,7 @@ def test_the_rate_of_products_is_a_rate():
 
 
 def test_a_length_out_of_range_is_refused():
-    with pytest.raises(SettingError, match=r"a session of 0\.1 s; give 0\.5 to 36000"):
+    with pytest.raises(SettingError, match=r"lengths_s is 0\.1; give 0\.5 to 36000"):
         bench.measure(rng=np.random.default_rng(0), lengths_s=[0.1])
 
 

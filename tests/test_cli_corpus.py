@@ -210,7 +210,7 @@ def test_unknown_notes_are_a_note_on_stderr(sources: Path, tmp_path: Path) -> No
     [
         (("--hours", "dev=1"), "unknown part 'dev'; known: train, validation, test"),
         (("--parts", "train,dev"), "unknown part 'dev'"),
-        (("--hours", "long"), "'long' is not a number"),
+        (("--hours", "long"), "--hours is 'long'; give a number"),
         (("--hours", "0"), "give more than 0"),
         (("--workers", "0"), "0 workers; give 1 or more"),
         (("--engineer", "-1"), "engineer -1"),
@@ -402,12 +402,12 @@ def test_parts_and_hours(
 @pytest.mark.parametrize(
     ("parts", "hours", "problem"),
     [
-        ("train", ["train=1"], "leave --parts and bare hours out"),
-        (None, ["train=1", "2"], "leave --parts and bare hours out"),
-        (None, ["train=1", "train=2"], "given before"),
-        (None, ["1", "2"], "given before"),
-        (None, ["train="], "'' is not a number"),
-        (None, ["nan"], "'nan' is not a number"),
+        ("train", ["train=1"], "leave bare hours and parts out"),
+        (None, ["train=1", "2"], "leave bare hours and parts out"),
+        (None, ["train=1", "train=2"], "give each part once"),
+        (None, ["1", "2"], "give each part once"),
+        (None, ["train="], "hours is 'train='"),
+        (None, ["nan"], "hours is 'nan'"),
     ],
 )
 def test_hours_that_contradict_each_other_are_refused(

@@ -73,7 +73,7 @@ def test_a_longer_mix_is_compared_over_what_is_shared(reference: Path, tmp_path:
 
 def test_a_mix_of_other_music_is_refused(reference: Path, tmp_path: Path) -> None:
     short = put(tmp_path / "short.wav", drums()[:, : RATE_HZ // 2])
-    with pytest.raises(SettingError, match=r"short.wav is 0.50 s long but .*ref.wav 2.00 s"):
+    with pytest.raises(AudioFileError, match=r"short.wav is 0.50 s long but .*ref.wav 2.00 s"):
         compare(reference, [short])
 
 
@@ -128,7 +128,7 @@ def test_wrong_files_are_said(reference: Path, tmp_path: Path) -> None:
     surround = put(tmp_path / "surround.wav", np.concatenate([drums(), drums(2)]))
     with pytest.raises(AudioFileError, match="has 4 channels; expected 1 or 2"):
         compare(reference, [surround])
-    with pytest.raises(SettingError, match="given twice"):
+    with pytest.raises(SettingError, match=r"names .*ref.wav twice"):
         compare(reference, [reference, reference])
     with pytest.raises(SettingError, match="name at least one"):
         compare(reference, [])

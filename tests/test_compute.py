@@ -32,11 +32,11 @@ def cpuinfo(monkeypatch, tmp_path, flags):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"threads": 0}, "--threads is 0; expected 1 to 1024"),
-        ({"memory_mb": -5.0}, "--memory is -5 MB; expected more than 0"),
-        ({"memory_mb": float("nan")}, "--memory is nan MB"),
-        ({"precision": "half"}, "--precision is 'half'; use full or fast"),
-        ({"runtime": "torch"}, "--runtime is 'torch'; use auto or native or openvino"),
+        ({"threads": 0}, "threads is 0; expected 1 to 1024"),
+        ({"memory_mb": -5.0}, "memory_mb is -5; expected more than 0 MB"),
+        ({"memory_mb": float("nan")}, "memory_mb is nan"),
+        ({"precision": "half"}, "precision is 'half'; use full or fast"),
+        ({"runtime": "torch"}, "runtime is 'torch'; use auto or native or openvino"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_was_expected(wrong, message):
@@ -46,7 +46,7 @@ def test_a_wrong_value_is_refused_with_what_was_expected(wrong, message):
 
 def test_an_option_of_the_network_is_refused_where_there_is_none():
     for given in (Compute(threads=1), Compute(memory_mb=900.0), Compute(runtime="native")):
-        with pytest.raises(SettingError, match=f"{given.given()[0]} means nothing to unity"):
+        with pytest.raises(SettingError, match=f"{next(iter(given.given()))} means nothing"):
             make_mixer("unity", compute=given)
     make_mixer("unity", compute=Compute())
 
@@ -97,7 +97,9 @@ def test_the_default_stays_below_600_mb_at_the_papers_size():
 
 
 def test_too_little_memory_is_refused_with_the_least_that_works():
-    with pytest.raises(SettingError, match=r"--memory is 100 MB; this network takes (\d+) MB") as e:
+    with pytest.raises(
+        SettingError, match=r"memory_mb is 100 MB; this network takes (\d+) MB"
+    ) as e:
         settle(Compute(threads=1, memory_mb=100.0), PAPER)
     least_mb = float(str(e.value).split("takes ")[1].split()[0])
     assert settle(Compute(threads=1, memory_mb=least_mb), PAPER).hop_frames >= PAPER.decimation
@@ -198,6 +200,6 @@ def test_the_command_takes_the_options_and_says_what_cannot_be_had(tmp_path):
     assert len(ran.stderr.strip().splitlines()) == 1
     ran = CliRunner().invoke(app, [*command, "--precision", "half"])
     assert ran.exit_code == 1
-    assert "--precision is 'half'; use full or fast" in ran.stderr
+    assert "precision is 'half'; use full or fast" in ran.stderr
     ran = CliRunner().invoke(app, [*command, "--precision", "fast", "--runtime", "native"])
     assert ran.exit_code == 0

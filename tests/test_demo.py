@@ -148,5 +148,5 @@ def test_picture_of_silence_and_of_snippets_is_drawn(tmp_path, n_samples):
 
 
 def test_picture_without_a_mix_is_refused(tmp_path):
-    with pytest.raises(SettingError, match="no mix"):
+    with pytest.raises(SettingError, match="give at least one to draw"):
         draw_session(tmp_path / "p.png", title="", stems=[], mixes={})

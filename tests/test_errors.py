@@ -1,12 +1,20 @@
 """Messages that speak of parameters: Python's user reads one name, the command line another."""
 
+import ast
 import pickle
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from drummix.cli.app import App, running_spelling
+import drummix
+from drummix import cli
+from drummix.cli.app import App, running_spelling, spelling_of
 from drummix.errors import Parameter, SessionError, SettingError, in_python
+
+PACKAGE = Path(drummix.__file__).parent
 
 
 def refuse(parameter, value=None):
@@ -70,3 +78,72 @@ def test_errors_come_back_from_another_process_as_they_were():
 
 def test_outside_a_command_parameters_are_spelled_as_in_python():
     assert running_spelling()(Parameter("lufs", -14)) == "lufs=-14"
+
+
+# Every error of the library.
+
+
+def raised(module: Path) -> Iterator[tuple[int, str]]:
+    """(line, parameter) of every `SettingError` that is raised with its parameter written out."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SettingError"):
+            continue
+        assert node.args, f"{module}:{node.lineno}: a SettingError names a parameter"
+        assert not isinstance(node.args[0], ast.JoinedStr), f"{module}:{node.lineno}: a sentence"
+        if isinstance(node.args[0], ast.Constant):
+            yield node.lineno, node.args[0].value
+
+
+def parameters_of(room: Path) -> set[str]:
+    """Names that a call into a room can be given: parameters, and fields of its classes."""
+    names = set()
+    for module in [room] if room.is_file() else room.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                names |= {argument.arg for argument in every}
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names.add(node.target.id)
+    return names
+
+
+UNSPLIT = ("corpus", "effects", "listening", "mixers", "nn", "pool")
+"""Rooms whose messages are still whole sentences somewhere."""
+
+ROOMS = sorted(
+    path
+    for path in PACKAGE.iterdir()
+    if (path.suffix == ".py" or path.is_dir()) and path.stem not in UNSPLIT
+)
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.stem)
+def test_a_setting_error_names_a_parameter_of_the_room_it_is_raised_in(room):
+    known = parameters_of(room)
+    for module in [room] if room.is_file() else sorted(room.rglob("*.py")):
+        for line, parameter in raised(module):
+            assert parameter.rpartition(".")[2] in known, f"{module.name}:{line}: {parameter}"
+
+
+def options_of(command, path=()):
+    """Every command below a group, with the options it has."""
+    for name, inner in command.commands.items():
+        if hasattr(inner, "commands"):
+            yield from options_of(inner, (*path, name))
+        else:
+            yield (*path, name), inner
+
+
+COMMANDS = dict(options_of(get_command(cli.app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_a_command_spells_parameters_as_options_that_it_has(path):
+    command = COMMANDS[path]
+    options = {option for parameter in command.params for option in parameter.opts}
+    spell = spelling_of(command)
+    for room in ROOMS:
+        for module in [room] if room.is_file() else room.rglob("*.py"):
+            for _, name in raised(module):
+                spelled = spell(Parameter(name))
+                assert spelled in options or not spelled.startswith("--")

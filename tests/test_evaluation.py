@@ -425,9 +425,9 @@ def test_a_part_without_items_is_said(corpus: Path) -> None:
 
 
 def test_unknown_and_missing_systems_are_said(corpus: Path) -> None:
-    with pytest.raises(SettingError, match=r"no system 'untiy'; use .*unity.*static"):
+    with pytest.raises(SettingError, match=r"systems names 'untiy'; use .*unity.*static"):
         evaluate(corpus, systems=["unity", "untiy"])
-    with pytest.raises(SettingError, match="no system to evaluate"):
+    with pytest.raises(SettingError, match="systems is empty"):
         evaluate(corpus, systems=[])
 
 
@@ -438,7 +438,7 @@ def test_limit_and_workers_below_one_are_said(corpus: Path, option: str) -> None
 
 
 def test_weights_that_fit_no_system_are_said(corpus: Path, models: dict[str, Path]) -> None:
-    with pytest.raises(SettingError, match="add --systems waveunet-wet"):
+    with pytest.raises(SettingError, match="add systems='waveunet-wet'"):
         evaluate(corpus, systems=["waveunet-dry"], weights=[models["wet"]])
     with pytest.raises(SettingError, match="both for waveunet-dry"):
         evaluate(corpus, systems=["waveunet-dry"], weights=[models["dry"], models["dry"]])

@@ -372,11 +372,11 @@ def test_several_sessions_hold_out_the_last_or_the_named_one() -> None:
         assert {one.item for one in sides.train} == {"a", "b", "c"} - {held}
     shares = split(sessions, SMALL, 0.25)
     assert [one.duration_s for one in shares.held_out] == [10.0] * 3
-    with pytest.raises(SettingError, match="no such session; give a, b, c, or a share"):
+    with pytest.raises(SettingError, match="hold_out is 'd'; give a, b, c, or a share"):
         split(sessions, SMALL, "d")
     with pytest.raises(SettingError, match="only session; give a share"):
         split(sessions[:1], SMALL, "a")
-    with pytest.raises(SettingError, match=r"--hold-out 1\.5; give a share between 0 and 1"):
+    with pytest.raises(SettingError, match=r"hold_out is 1\.5; give a share between 0 and 1"):
         split(sessions, SMALL, 1.5)
     with pytest.raises(SessionError, match=r"a leaves 2\.0 s held out .* at least 3 s"):
         split(sessions, SMALL, 0.05)
@@ -466,10 +466,10 @@ def test_a_wrong_mix_is_one_clear_line(
 @pytest.mark.parametrize(
     ("options", "kind", "said"),
     [
-        ({"steps": 0}, SettingError, "--steps 0; give 1 or more"),
-        ({"minutes": 0.0}, SettingError, "--minutes 0; give more than 0"),
-        ({"learning_rate": float("nan")}, SettingError, "--learning-rate nan; give more than 0"),
-        ({"seed": -1}, SettingError, "--seed -1; give 0 or more"),
+        ({"steps": 0}, SettingError, "steps is 0; give 1 or more"),
+        ({"minutes": 0.0}, SettingError, "minutes is 0; give more than 0"),
+        ({"learning_rate": float("nan")}, SettingError, "learning_rate is nan; give more than 0"),
+        ({"seed": -1}, SettingError, "seed is -1; give 0 or more"),
         ({"base": "waveunet-wett"}, WeightsError, "no shipped model is called 'waveunet-wett'"),
         ({"roles": {"snare": "none.wav"}}, RoleError, "no such file in"),
     ],

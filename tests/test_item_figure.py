@@ -130,12 +130,15 @@ def test_stretch_is_cut_out_and_keeps_its_times(
     ("arguments", "problem"),
     [
         (("two", "-o", "x.png"), "has no item 'two'; one that it has: one"),
-        (("one", "-o", "x.jpg"), "give it a name that ends in .png"),
+        (("one", "-o", "x.jpg"), "give a picture a name that ends in .png"),
         (("one", "-o", "gone/x.png"), "gone"),
-        (("one", "-o", "x.png", "--start", "2"), "from 2 s on are not in one, which lasts 2.0 s"),
-        (("one", "-o", "x.png", "--start", "-1"), "from -1 s on are not in one"),
-        (("one", "-o", "x.png", "--length", "0"), "are not in one"),
-        (("one", "-o", "x.png", "--start", "nan"), "are not in one"),
+        (
+            ("one", "-o", "x.png", "--start", "2"),
+            "--start is 2, and 2 s from there are to be drawn; one lasts 2.0 s",
+        ),
+        (("one", "-o", "x.png", "--start", "-1"), "--start is -1"),
+        (("one", "-o", "x.png", "--length", "0"), "0 s from there are to be drawn"),
+        (("one", "-o", "x.png", "--start", "nan"), "--start is nan"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -477,9 +477,9 @@ def test_an_unknown_system_is_answered_with_the_nearest():
 @pytest.mark.parametrize(
     ("options", "option"),
     [
-        ({"is_as_recorded": True}, "--as-recorded"),
-        ({"is_paper_segments": True}, "--paper-segments"),
-        ({"weights": "models"}, "--weights"),
+        ({"is_as_recorded": True}, "as_recorded"),
+        ({"is_paper_segments": True}, "paper_segments"),
+        ({"weights": "models"}, "weights"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(name, options, option):

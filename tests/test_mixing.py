@@ -346,12 +346,12 @@ def test_a_mix_that_does_not_fit_into_memory_is_one_line(takes, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"lufs": 3.0}, "--lufs"),
-        ({"lufs": -80.0}, "--lufs"),
-        ({"lufs": float("nan")}, "--lufs"),
-        ({"true_peak_dbtp": 1.0}, "--true-peak"),
-        ({"true_peak_dbtp": -90.0}, "--true-peak"),
-        ({"true_peak_dbtp": float("nan")}, "--true-peak"),
+        ({"lufs": 3.0}, "lufs"),
+        ({"lufs": -80.0}, "lufs"),
+        ({"lufs": float("nan")}, "lufs"),
+        ({"true_peak_dbtp": 1.0}, "true_peak_dbtp"),
+        ({"true_peak_dbtp": -90.0}, "true_peak_dbtp"),
+        ({"true_peak_dbtp": float("nan")}, "true_peak_dbtp"),
     ],
 )
 def test_levels_out_of_range_are_refused_before_any_work(tmp_path, options, word):

@@ -278,7 +278,7 @@ def test_speed_is_of_a_process_that_mixes_a_session() -> None:
     ("options", "says"),
     [
         ({"systems": ["static"]}, "leave it out"),
-        ({"systems": ["unit"]}, "no system 'unit'"),
+        ({"systems": ["unit"]}, "systems names 'unit'"),
         ({"lengths_s": [0.0]}, "give 0.5 to 36000"),
         ({"lengths_s": []}, "at least one"),
         ({"repeats": 0}, "1 or more"),

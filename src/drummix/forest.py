@@ -54,7 +54,7 @@ class ForestSettings:
     def __post_init__(self) -> None:
         for name, least in (("n_trees", 1), ("n_leaves", 2), ("n_recordings", 0), ("seed", 0)):
             if getattr(self, name) < least:
-                raise SettingError(f"{name} is {getattr(self, name)}; give {least} or more")
+                raise SettingError(name, getattr(self, name), f"give {least} or more")
 
 
 @dataclass(frozen=True, eq=False)

@@ -136,7 +136,9 @@ class GainStaging:
     def __init__(self, roles: Sequence[Role], rate_hz: int) -> None:
         for role in roles:
             if role not in REFERENCE_LEVELS_DBFS:
-                raise SettingError(f"a stem of role {role} has no level to be set to; leave it out")
+                raise SettingError(
+                    "roles", role, "leave it out", problem=f"holds {role}, which has no level"
+                )
         self._roles = tuple(roles)
         self._stream = ResamplingStream(rate_hz, FRAME_RATE_HZ, len(roles))
         self._frames = FramePeaks(len(roles))

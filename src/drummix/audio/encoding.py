@@ -33,8 +33,10 @@ def encode_opus(audio: Audio, *, bits_per_s: int) -> bytes:
     per_channel = bits_per_s / audio.n_channels
     if not _LOWEST_BITS <= per_channel <= _HIGHEST_BITS:
         raise SettingError(
-            f"{bits_per_s} bit/s for {audio.n_channels} channels; Opus takes "
-            f"{_LOWEST_BITS} to {_HIGHEST_BITS} a channel"
+            "bits_per_s",
+            bits_per_s,
+            f"Opus takes {_LOWEST_BITS} to {_HIGHEST_BITS} a channel",
+            problem=f"is {bits_per_s} for {audio.n_channels} channels",
         )
     level = (_HIGHEST_BITS - per_channel) / (_HIGHEST_BITS - _LOWEST_BITS)
     frames = np.clip(resample(audio.samples, audio.rate_hz, OPUS_RATE_HZ).T, -1.0, 1.0)

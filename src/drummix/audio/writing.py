@@ -78,8 +78,10 @@ class Writer:
         self._n_channels = n_channels
         if not soundfile.check_format(self._format, self._subtype):
             raise SettingError(
-                f"{self._target.name}: {self._format} cannot hold {subtype}; "
-                f"use one of {', '.join(soundfile.available_subtypes(self._format))}"
+                "subtype",
+                subtype,
+                f"use one of {', '.join(soundfile.available_subtypes(self._format))}",
+                problem=f"is {subtype!r}, which {self._format} cannot hold",
             )
         self.n_clipped = 0
         self._n_written = 0
@@ -113,8 +115,10 @@ class Writer:
         """Append samples (channels, samples)."""
         if block.shape[0] != self._n_channels:
             raise SettingError(
-                f"{self._target.name} has {self._n_channels} channels, the block "
-                f"{block.shape[0]}; expected (channels, samples)"
+                "block",
+                block.shape,
+                "expected (channels, samples)",
+                problem=f"has {block.shape[0]} channels, {self._target.name} {self._n_channels}",
             )
         frames: NDArray[np.generic]
         if self._subtype in _FLOAT_SUBTYPES:
@@ -207,9 +211,12 @@ def _format_of(target: Path) -> str:
     try:
         return _FORMATS[target.suffix.lower()]
     except KeyError:
+        what = target.suffix or "a name without suffix"
         raise SettingError(
-            f"{target.name}: which sound file is {target.suffix or 'a name without suffix'}? "
-            f"use one of {' '.join(sorted(_FORMATS))}"
+            "target",
+            target.name,
+            f"use one of {' '.join(sorted(_FORMATS))}",
+            problem=f"is {target.name}; which sound file is {what}?",
         ) from None
 
 

@@ -115,9 +115,9 @@ def mix_many(
 
 def _check(folder: Path, out: Path, format: str, jobs: int | None) -> None:
     if format not in get_args(Format):
-        raise SettingError(f"--format is {format!r}; use {', '.join(get_args(Format))}")
+        raise SettingError("format", format, f"use {', '.join(get_args(Format))}")
     if jobs is not None and jobs < 1:
-        raise SettingError(f"--jobs is {jobs}; give 1 or more")
+        raise SettingError("jobs", jobs, "give 1 or more")
     if out.resolve() == folder.resolve():
         raise OutputError(f"{out} is the folder of the sessions; choose another for their mixes")
 

@@ -13,9 +13,14 @@ from typer.core import TyperCommand
 from drummix.errors import DrummixError, Parameter, Spelling, in_python
 
 OPTIONS: Mapping[str, str] = {
-    "true_peak_dbtp": "true_peak",
     "roles": "role",
+    "true_peak_dbtp": "true_peak",
     "memory_mb": "memory",
+    "lengths_s": "lengths",
+    "settings_path": "settings",
+    "start_s": "start",
+    "length_s": "length",
+    "target": "out",
 }
 """Parameter of the library -> that of a command, where they have different names."""
 

@@ -14,7 +14,7 @@ import typer
 from drummix.cli import corpus_reports, enst
 from drummix.cli.app import App
 from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
-from drummix.errors import DrummixError, SettingError
+from drummix.errors import DrummixError, Parameter, SettingError
 from drummix.notices import Notice
 
 if TYPE_CHECKING:
@@ -284,13 +284,22 @@ def parse_hours(parts: str | None, hours: list[str] | None) -> dict[str, float |
     for option in hours or []:
         part, equals, text = option.rpartition("=")
         if part.strip() in named or (not equals and for_each is not None):
-            raise SettingError(f"--hours {option}: these hours were given before")
+            raise SettingError(
+                "hours", option, "give each part once", problem=f"gives {option} twice"
+            )
         if equals:
             named[part.strip()] = _number(text, option)
         else:
             for_each = _number(text, option)
     if named and (for_each is not None or parts is not None):
-        raise SettingError("--hours PART=HOURS names the parts; leave --parts and bare hours out")
+        raise SettingError(
+            "hours",
+            hours,
+            "leave bare hours and ",
+            Parameter("parts"),
+            " out",
+            problem="names the parts as PART=HOURS",
+        )
     if named:
         return named
     chosen = PARTS if parts is None else tuple(part.strip() for part in parts.split(","))
@@ -303,5 +312,5 @@ def _number(text: str, option: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SettingError(f"--hours {option}: {text!r} is not a number; give hours, as in 1.5")
+        raise SettingError("hours", option, "give a number of hours, as 1.5")
     return value

@@ -201,7 +201,7 @@ def measure(
     """
     for length_s in lengths_s:
         if not 0.5 <= length_s <= 36_000.0:
-            raise SettingError(f"a session of {length_s:g} s; give 0.5 to 36000")
+            raise SettingError("lengths_s", length_s, "give 0.5 to 36000")
     lengths_s = sorted(set(lengths_s))
     steps = iter(range(1, 10_000))
     n_steps = 2 * (1 + len(lengths_s)) + 1

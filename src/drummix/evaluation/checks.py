@@ -28,11 +28,16 @@ def checked_pair(
     reference = checked_samples(target, name="the reference")
     if mix.shape != reference.shape:
         raise SettingError(
-            f"the mix has shape {mix.shape} but the reference {reference.shape}; "
-            "give (channels, samples) of one channel count and length"
+            "estimate",
+            mix.shape,
+            "give (channels, samples) of one channel count and length",
+            problem=f"has shape {mix.shape} but the target {reference.shape}",
         )
     if mix.shape[1] < min_samples:
         raise SettingError(
-            f"the mix has {mix.shape[1]} samples; give at least {min_samples} to compare"
+            "estimate",
+            mix.shape,
+            f"give at least {min_samples} to compare",
+            problem=f"has {mix.shape[1]} samples",
         )
     return mix, reference

@@ -113,16 +113,17 @@ def compare(
     Raises:
         MissingExtraError: If the model of hearing is not installed.
         AudioFileError: If a file is missing or damaged, has more than two channels, or the
-            reference is silent.
-        SettingError: If there is no mix, one is given twice, or what is shared is too short.
+            reference is silent, or too little is shared.
+        SettingError: If there is no mix, or one is given twice.
     """
     path = Path(reference)
     paths = [Path(mix) for mix in mixes]
     if not paths:
-        raise SettingError("no mix to compare with the reference; name at least one file")
+        raise SettingError("mixes", (), "name at least one file", problem="is empty")
     if len(set(paths)) < len(paths):
         twice = next(each for each in paths if paths.count(each) > 1)
-        raise SettingError(f"{twice} is given twice; name each mix once")
+        twice_said = f"names {twice} twice"
+        raise SettingError("mixes", twice, "name each mix once", problem=twice_said)
     notices: list[Notice] = []
     target = _stereo(path, read(path), notices)
     if not np.any(target.samples):
@@ -180,7 +181,7 @@ def _brought_together(
     shared = min(mix.shape[1], wanted.shape[1])
     longer = max(mix.shape[1], wanted.shape[1])
     if shared < SHORTEST_SHARE * longer or shared < MIN_SAMPLES:
-        raise SettingError(
+        raise AudioFileError(
             f"{path} is {sound.duration_s:.2f} s long but {reference} {target.duration_s:.2f} s; "
             "give mixes of the same music"
         )

@@ -64,7 +64,7 @@ def choose_items(items: Sequence[Item], *, limit: int | None) -> tuple[Item, ...
         SettingError: If `limit` is below 1.
     """
     if limit is not None and limit < 1:
-        raise SettingError(f"a limit of {limit} items; give 1 or more")
+        raise SettingError("limit", limit, "give 1 or more")
     queues: dict[str, list[Item]] = {}
     for item in sorted(items, key=lambda item: hashlib.sha256(item.item.encode()).digest()):
         queues.setdefault(item.kit, []).append(item)

@@ -259,7 +259,8 @@ def left_right_correlation(samples: ArrayLike) -> float:
     """
     stereo = checked_samples(samples).astype(np.float64)
     if stereo.shape[0] != 2:
-        raise SettingError(f"{stereo.shape[0]} channels; left/right correlation takes 2")
+        has = f"has {stereo.shape[0]} channels"
+        raise SettingError("samples", stereo.shape, "left/right correlation takes 2", problem=has)
     left, right = stereo
     scale = math.sqrt(_energy(left) * _energy(right))
     return float(np.clip(np.vdot(left, right) / scale, -1.0, 1.0)) if scale > 0.0 else math.nan

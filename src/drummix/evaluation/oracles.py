@@ -66,6 +66,7 @@ def fit_oracle(
             stream = EquationStream(stems.shape[0], target.shape[0], n_taps=n_taps, n_lead=0)
         stream.add(stems, target)
     if stream is None:
-        raise SettingError("no audio to fit to; give at least one block")
+        empty = "holds no audio to fit to"
+        raise SettingError("pairs", (), "give at least one block", problem=empty)
     [equations] = stream.finish()
     return Oracle(solve_filters(equations, n_taps=n_taps, n_lead=0))

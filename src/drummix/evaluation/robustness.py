@@ -160,7 +160,7 @@ def measure_robustness(
         WeightsError: If a model is missing or damaged.
     """
     if workers < 1:
-        raise SettingError(f"{workers} workers; give 1 or more")
+        raise SettingError("workers", workers, "give 1 or more")
     opened = open_corpus(corpus)
     items = choose_items(opened.part(part), limit=limit)
     chosen = checked_systems(systems)

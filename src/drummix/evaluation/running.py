@@ -87,7 +87,7 @@ def evaluate(
         WeightsError: If a model is missing or damaged, and no other system is left.
     """
     if workers < 1:
-        raise SettingError(f"{workers} workers; give 1 or more")
+        raise SettingError("workers", workers, "give 1 or more")
     opened = open_corpus(corpus)
     items = choose_items(opened.part(part), limit=limit)
     chosen = checked_systems(systems)

@@ -108,7 +108,8 @@ def sum_difference_mr_stft_distance(estimate: ArrayLike, target: ArrayLike) -> f
     """
     mix, reference = checked_pair(estimate, target)
     if mix.shape[0] != 2:
-        raise SettingError(f"{mix.shape[0]} channels; sum and difference take 2")
+        has = f"has {mix.shape[0]} channels"
+        raise SettingError("estimate", mix.shape, "sum and difference take 2", problem=has)
     middle = mr_stft_distance(mix[:1] + mix[1:], reference[:1] + reference[1:])
     side = mr_stft_distance(mix[:1] - mix[1:], reference[:1] - reference[1:])
     return (middle + side) / 2.0

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drummix.audio import Writer
-from drummix.errors import DrummixError, SettingError
+from drummix.errors import DrummixError, SettingError, WorkerError
 from drummix.evaluation.oracles import ORACLES
 from drummix.evaluation.systems import checked_systems
 from drummix.evaluation.table import Grid
@@ -135,14 +135,15 @@ def measure_speed(
     chosen = checked_systems(systems)
     for system in chosen:
         if system in ORACLES:
-            raise SettingError(f"{system} is fitted to a target and mixes no session; leave it out")
+            why = f"names {system}, which is fitted to a target and mixes no session"
+            raise SettingError("systems", system, "leave it out", problem=why)
     if repeats < 1:
-        raise SettingError(f"{repeats} repeats; give 1 or more")
+        raise SettingError("repeats", repeats, "give 1 or more")
     for length_s in lengths_s:
         if not 0.5 <= length_s <= 36_000.0:
-            raise SettingError(f"a session of {length_s:g} s; give 0.5 to 36000")
+            raise SettingError("lengths_s", length_s, "give 0.5 to 36000")
     if not lengths_s:
-        raise SettingError("no length to time; give at least one, in seconds")
+        raise SettingError("lengths_s", (), "give at least one, in seconds", problem="is empty")
     speeds, failures = [], []
     n_all, n_done = len(lengths_s) * len(chosen) * repeats, 0
     with tempfile.TemporaryDirectory(prefix="drummix-speed-") as scratch:
@@ -224,7 +225,7 @@ def timed_mix(
         weights: Folder of a model to use in place of the shipped one.
 
     Raises:
-        SettingError: If the process fails.
+        WorkerError: If the process fails.
     """
     target = scratch / "mix.wav"
     run = subprocess.run(
@@ -234,8 +235,8 @@ def timed_mix(
     lines = run.stdout.splitlines()
     if run.returncode != 0 or not lines:
         last = (run.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise SettingError(f"the process ended with status {run.returncode}: {last}")
+        raise WorkerError(f"the process ended with status {run.returncode}: {last}")
     found = json.loads(lines[-1])
     if "error" in found:
-        raise SettingError(found["error"])
+        raise WorkerError(found["error"])
     return Speed(system=system, duration_s=duration_s, **found)

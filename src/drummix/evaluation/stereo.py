@@ -103,5 +103,6 @@ def _mean_error(mix: Values, reference: Values) -> float:
 def _stereo(samples: ArrayLike) -> Values:
     stereo = checked_samples(samples).astype(np.float64)
     if stereo.shape[0] != 2:
-        raise SettingError(f"{stereo.shape[0]} channels; a stereo image takes 2")
+        has = f"has {stereo.shape[0]} channels"
+        raise SettingError("samples", stereo.shape, "a stereo image takes 2", problem=has)
     return stereo

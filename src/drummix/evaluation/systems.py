@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drummix.corpus.manifest import TARGETS, Target
-from drummix.errors import SettingError, WeightsError
+from drummix.errors import Parameter, SettingError, WeightsError
 from drummix.evaluation.oracles import ORACLES, STATIC
 from drummix.mixers.base import Mixer
 from drummix.mixers.registry import DESCRIPTIONS, make_mixer
@@ -73,9 +73,11 @@ def checked_systems(systems: Sequence[str]) -> tuple[str, ...]:
     known = (*DESCRIPTIONS, *ORACLES)
     for system in systems:
         if system not in known:
-            raise SettingError(f"there is no system {system!r}; use {', '.join(known)}")
+            raise SettingError(
+                "systems", system, f"use {', '.join(known)}", problem=f"names {system!r}"
+            )
     if not systems:
-        raise SettingError(f"no system to evaluate; name some of {', '.join(known)}")
+        raise SettingError("systems", (), f"name some of {', '.join(known)}", problem="is empty")
     return tuple(dict.fromkeys(systems))
 
 
@@ -92,13 +94,16 @@ def weights_by_system(weights: Sequence[Path | str], systems: Sequence[str]) -> 
         found = [system for system in systems if system in owners]
         if not found:
             raise SettingError(
-                f"{folder} is a model of {', '.join(owners)}; add --systems {owners[0]}"
+                "weights",
+                folder,
+                "add ",
+                Parameter("systems", owners[0]),
+                problem=f"holds {folder}, a model of {', '.join(owners)}",
             )
         for system in found:
             if system in by_system:
-                raise SettingError(
-                    f"{folder} and {by_system[system]} are both for {system}; give one a run"
-                )
+                both = f"holds {folder} and {by_system[system]}, both for {system}"
+                raise SettingError("weights", folder, "give one a run", problem=both)
             by_system[system] = folder
     return by_system
 

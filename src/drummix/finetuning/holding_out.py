@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drummix.errors import SessionError, SettingError
+from drummix.errors import Parameter, SessionError, SettingError
 from drummix.finetuning.material import Prepared
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.nn.session_clips import Stretch
@@ -56,11 +56,10 @@ def split(
         hold_out = names[-1] if len(names) > 1 else DEFAULT_SHARE
     if isinstance(hold_out, str):
         if hold_out not in names:
-            raise SettingError(f"--hold-out {hold_out}: no such session; give {_any_of(names)}")
+            raise SettingError("hold_out", hold_out, f"give {_any_of(names)}")
         if len(names) == 1:
-            raise SettingError(
-                f"--hold-out {hold_out}: it is the only session; give a share of it, as 0.2"
-            )
+            why = f"is {hold_out!r}, the only session"
+            raise SettingError("hold_out", hold_out, "give a share of it, as 0.2", problem=why)
         is_held = [name == hold_out for name in names]
         found = Split(
             tuple(_whole(s) for s, held in zip(sessions, is_held, strict=True) if not held),
@@ -68,7 +67,7 @@ def split(
         )
     else:
         if not 0.0 < hold_out < 1.0:
-            raise SettingError(f"--hold-out {hold_out:g}; give a share between 0 and 1, as 0.2")
+            raise SettingError("hold_out", hold_out, "give a share between 0 and 1, as 0.2")
         pairs = [_cut(session, hold_out, 2 * config.context_frames) for session in sessions]
         found = Split(*(tuple(side) for side in zip(*pairs, strict=True)))
     _check_lengths(found)
@@ -106,5 +105,7 @@ def _check_lengths(found: Split) -> None:
         if shortest.duration_s < least_s:
             raise SessionError(
                 f"{shortest.item} leaves {shortest.duration_s:.1f} s {what}; expected at least "
-                f"{least_s:g} s: give more of it, another --hold-out, or another song"
+                f"{least_s:g} s: give more of it, another ",
+                Parameter("hold_out"),
+                ", or another song",
             )

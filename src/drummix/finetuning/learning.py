@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from drummix.errors import TrainingError
+from drummix.errors import Parameter, TrainingError
 from drummix.finetuning.holding_out import Split
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import Model
@@ -165,7 +165,7 @@ def learn(
     except KeyboardInterrupt as error:
         ended_by, failure = "stop", error
     except LossError as error:
-        ended_by, failure = "loss", TrainingError(_lower_the_rate(error, settings))
+        ended_by, failure = "loss", _lower_the_rate(error, settings)
     curve = _curve(Path(settings.output))
     best_step, best_loss = min(
         ((step, loss) for step, loss, _ in curve), key=lambda row: row[1], default=(0, math.inf)
@@ -176,7 +176,8 @@ def learn(
         raise TrainingError(
             f"{curve[-1][0] if curve else 0} steps came no closer to what was held out (loss "
             f"{start_loss:.5f} at the start, {best_loss:.5f} at best): nothing was written; keep "
-            f"{settings.init_from}, or give more songs, or another --learning-rate"
+            f"{settings.init_from}, or give more songs, or another ",
+            Parameter("learning_rate"),
         )
     load_best(network, Path(settings.output) / STAGE)
     return Learned(
@@ -230,8 +231,9 @@ def _ended_by(steps: int, rounds: int, best_step: int, settings: TrainSettings) 
     return "patience" if waited else "minutes"
 
 
-def _lower_the_rate(error: LossError, settings: TrainSettings) -> str:
-    return (
-        f"the loss is no longer a number at step {error.step}: nothing was written; give a lower "
-        f"--learning-rate than {settings.finetune.learning_rate:g}"
+def _lower_the_rate(error: LossError, settings: TrainSettings) -> TrainingError:
+    return TrainingError(
+        f"the loss is no longer a number at step {error.step}: nothing was written; give a lower ",
+        Parameter("learning_rate"),
+        f" than {settings.finetune.learning_rate:g}",
     )

@@ -113,7 +113,7 @@ def finetune(
     out = _free_folder(Path(out))
     pairs = tuple(one if isinstance(one, Pair) else parse_pair(one) for one in sessions)
     if not pairs:
-        raise SettingError("no session to learn from; give FOLDER=MIX")
+        raise SettingError("sessions", (), "give FOLDER=MIX", problem="is empty")
     check_pairs(pairs)
     tell = progress or (lambda step, n_done, n_all: None)
     work = out.parent / f".{out.name}.finetune"
@@ -171,13 +171,13 @@ class _Found:
 
 def _check_settings(steps: int, minutes: float | None, learning_rate: float, seed: int) -> None:
     if steps < 1:
-        raise SettingError(f"--steps {steps}; give 1 or more")
+        raise SettingError("steps", steps, "give 1 or more")
     if minutes is not None and not 0.0 < minutes < math.inf:
-        raise SettingError(f"--minutes {minutes:g}; give more than 0")
+        raise SettingError("minutes", minutes, "give more than 0")
     if not 0.0 < learning_rate < 1.0:
-        raise SettingError(f"--learning-rate {learning_rate:g}; give more than 0, as 1e-4")
+        raise SettingError("learning_rate", learning_rate, "give more than 0, as 1e-4")
     if seed < 0:
-        raise SettingError(f"--seed {seed}; give 0 or more")
+        raise SettingError("seed", seed, "give 0 or more")
 
 
 def _base_model(base: str | Path) -> Model:

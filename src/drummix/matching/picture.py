@@ -30,7 +30,7 @@ def draw_style(style: Style, target: Path | str) -> Path:
     """
     target = Path(target)
     if target.suffix.lower() != ".png":
-        raise SettingError(f"{target} is no name for a picture; end it in .png")
+        raise SettingError("target", target, "end it in .png")
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to load
     from matplotlib.figure import Figure
 

@@ -92,7 +92,7 @@ def match(
         DrummixError: If a file or a setting is wrong.
     """
     if not 1 <= max_taps <= TAPS[-1]:
-        raise SettingError(f"filters of {max_taps} taps; use 1 to {TAPS[-1]}")
+        raise SettingError("max_taps", max_taps, f"use 1 to {TAPS[-1]}")
     tell = progress or _say_nothing
     steps = 5 + with_bus
     found = examine(

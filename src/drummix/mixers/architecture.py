@@ -48,9 +48,11 @@ class WaveUNetConfig:
             raise SettingError("down_taps", self.down_taps, "expected an odd number")
         if self.n_parameters() > MAX_PARAMETERS:
             raise SettingError(
-                f"a Wave-U-Net of {self.levels} levels, {self.filters} filters and "
-                f"{self.down_taps} taps has {self.n_parameters():,} parameters; expected at most "
-                f"{MAX_PARAMETERS:,}"
+                "levels",
+                self.levels,
+                f"expected at most {MAX_PARAMETERS:,} parameters",
+                problem=f"is {self.levels}, which with {self.filters} filters and "
+                f"{self.down_taps} taps makes {self.n_parameters():,} parameters",
             )
 
     def down_shapes(self) -> list[tuple[int, int]]:
@@ -114,8 +116,10 @@ class WaveUNetConfig:
         frames, rest = divmod(input_frames - self.input_frames(0), self.decimation)
         if rest or frames < smallest:
             raise SettingError(
-                f"a {self.levels}-level Wave-U-Net takes {self.input_frames(smallest)} frames or "
-                f"a multiple of {self.decimation} more, not {input_frames}"
+                "input_frames",
+                input_frames,
+                f"a {self.levels}-level Wave-U-Net takes {self.input_frames(smallest)} or a "
+                f"multiple of {self.decimation} more",
             )
         return frames
 

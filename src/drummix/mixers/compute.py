@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -51,25 +51,20 @@ class Compute:
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= 1024:
-            raise SettingError(f"--threads is {self.threads}; expected 1 to 1024")
+            raise SettingError("threads", self.threads, "expected 1 to 1024")
         if self.memory_mb is not None and not 0 < self.memory_mb < float("inf"):
-            raise SettingError(f"--memory is {self.memory_mb:g} MB; expected more than 0, as 600")
-        for option, value, known in (
-            ("--precision", self.precision, get_args(Precision)),
-            ("--runtime", self.runtime, get_args(Runtime)),
+            raise SettingError("memory_mb", self.memory_mb, "expected more than 0 MB, as 600")
+        for parameter, value, known in (
+            ("precision", self.precision, get_args(Precision)),
+            ("runtime", self.runtime, get_args(Runtime)),
         ):
             if value not in known:
-                raise SettingError(f"{option} is {value!r}; use {' or '.join(known)}")
+                raise SettingError(parameter, value, f"use {' or '.join(known)}")
 
-    def given(self) -> tuple[str, ...]:
-        """The options that ask for something else than the default."""
-        options = (
-            ("--threads", self.threads is not None),
-            ("--memory", self.memory_mb is not None),
-            ("--precision", self.precision != "full"),
-            ("--runtime", self.runtime != "auto"),
-        )
-        return tuple(option for option, is_given in options if is_given)
+    def given(self) -> dict[str, Any]:
+        """What asks for something else than the default, by its name."""
+        default = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in vars(self).items() if value != default[name]}
 
 
 @dataclass(frozen=True)
@@ -231,8 +226,11 @@ def _hop_frames(
     fitting = bisect_right(hops, limit_mb, key=needed_mb)
     if fitting == 0 and compute.memory_mb is not None:
         raise SettingError(
-            f"--memory is {limit_mb:g} MB; this network takes {_rounded_up(needed_mb(step))} MB "
-            f"or more with {threads} thread{'s' if threads > 1 else ''}"
+            "memory_mb",
+            limit_mb,
+            f"this network takes {_rounded_up(needed_mb(step))} MB or more with {threads} "
+            f"thread{'s' if threads > 1 else ''}",
+            problem=f"is {limit_mb:g} MB",
         )
     return hops[max(0, fitting - 1)]
 

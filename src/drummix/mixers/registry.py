@@ -113,7 +113,7 @@ def make_mixer(
     if name not in DESCRIPTIONS:
         close = get_close_matches(name, DESCRIPTIONS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(DESCRIPTIONS)}"
-        raise SettingError(f"there is no system {name!r}; {hint}")
+        raise SettingError("system", name, hint, problem=f"is {name!r}, which does not exist")
     if name in _TARGETS:
         model = load_model(name if weights is None else weights)
         notices: tuple[Notice, ...] = ()
@@ -130,14 +130,15 @@ def make_mixer(
         )
         return mixer, notices
     is_forest = name in _FOREST_PROFILES
-    for option, is_set in (
-        ("--weights", weights is not None and not is_forest),
-        ("--as-recorded", is_as_recorded),
-        ("--paper-segments", is_paper_segments),
-        *((option, True) for option in (compute.given() if compute else ())),
+    for parameter, value in (
+        ("weights", None if is_forest else weights),
+        ("as_recorded", is_as_recorded or None),
+        ("paper_segments", is_paper_segments or None),
+        *(compute.given() if compute else {}).items(),
     ):
-        if is_set:
-            raise SettingError(f"{option} means nothing to {name}: it is no network; leave it out")
+        if value is not None:
+            why = f"means nothing to {name}, which is no network"
+            raise SettingError(parameter, value, "leave it out", problem=why)
     if is_forest:
         from drummix.mixers.forest.mixer import ForestMixer
         from drummix.mixers.forest.trees import read_forest

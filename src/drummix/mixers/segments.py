@@ -49,9 +49,7 @@ def even_segments(config: WaveUNetConfig, n_samples: int, hop_frames: int) -> It
         SettingError: If `hop_frames` is no such multiple.
     """
     if hop_frames < 1 or hop_frames % config.decimation:
-        raise SettingError(
-            f"a hop of {hop_frames} frames; expected a multiple of {config.decimation}"
-        )
+        raise SettingError("hop_frames", hop_frames, f"expected a multiple of {config.decimation}")
     for start in range(0, n_samples, hop_frames):
         n_kept = min(hop_frames, n_samples - start)
         # The inverse of `WaveUNetConfig.output_frames`, rounded up.

@@ -48,7 +48,7 @@ class StyleMixer:
 
     def __init__(self, style: Style, *, levels: Levels = "auto") -> None:
         if levels not in get_args(Levels):
-            raise SettingError(f"levels is {levels!r}; use {', '.join(get_args(Levels))}")
+            raise SettingError("levels", levels, f"use {', '.join(get_args(Levels))}")
         self._style = style
         self._levels = levels
 

@@ -32,10 +32,10 @@ class OutputLevel:
 
     def __post_init__(self) -> None:
         if self.lufs is not None and not GATE_LUFS < self.lufs <= 0.0:
-            raise SettingError(f"--lufs is {self.lufs:g}; expected -70 to 0, for example -16")
+            raise SettingError("lufs", self.lufs, "expected -70 to 0, for example -16")
         if self.true_peak_dbtp is not None and not -60.0 <= self.true_peak_dbtp <= 0.0:
             raise SettingError(
-                f"--true-peak is {self.true_peak_dbtp:g}; expected -60 to 0, for example -1"
+                "true_peak_dbtp", self.true_peak_dbtp, "expected -60 to 0, for example -1"
             )
 
     @property

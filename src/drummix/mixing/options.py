@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drummix.errors import SettingError
+from drummix.errors import Parameter, SettingError
 from drummix.mixers.base import Mixer
 from drummix.mixers.compute import Compute
 from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
@@ -49,7 +49,13 @@ class MixOptions:
         if self.style is not None:
             return self._style_mixer(self.style), ()
         if self.match_levels:
-            raise SettingError("--match-levels brings stems to the levels of a style; give --style")
+            raise SettingError(
+                "match_levels",
+                True,
+                "give ",
+                Parameter("style"),
+                problem="brings stems to the levels of a style",
+            )
         return make_mixer(
             self.system,
             weights=None if self.weights is None else Path(self.weights),
@@ -62,16 +68,18 @@ class MixOptions:
         from drummix.mixers.style import Style, read_style
         from drummix.mixers.style_mixer import StyleMixer
 
-        for option, is_set in (
-            (f"--system {self.system}", self.system != DEFAULT_SYSTEM),
-            ("--weights", self.weights is not None),
-            ("--paper-segments", self.paper_segments),
-            *((option, True) for option in (self.compute.given() if self.compute else ())),
+        for parameter, value in (
+            ("system", None if self.system == DEFAULT_SYSTEM else self.system),
+            ("weights", self.weights),
+            ("paper_segments", self.paper_segments or None),
+            *(self.compute.given() if self.compute else {}).items(),
         ):
-            if is_set:
-                raise SettingError(f"{option} means nothing to --style: it is no network")
+            if value is not None:
+                why = "means nothing to a style, which is no network"
+                raise SettingError(parameter, value, "leave it out", problem=why)
         if self.as_recorded and self.match_levels:
-            raise SettingError("--as-recorded and --match-levels contradict; give one of them")
+            expected = (Parameter("match_levels"), " contradicts it: give one of them")
+            raise SettingError("as_recorded", True, *expected)
         levels: Levels = (
             "as_recorded" if self.as_recorded else "match" if self.match_levels else "auto"
         )

@@ -250,7 +250,7 @@ def _check_outputs(session: Session, target: Path, settings_path: Path | None) -
             raise OutputError(f"{target} is a track of the session; choose another name")
     # A settings file under any name could replace a track, or the session's own session.toml.
     if settings_path is not None and settings_path.suffix.lower() != ".json":
-        raise SettingError(f"{settings_path} is no name for settings; end it in .json")
+        raise SettingError("settings_path", settings_path, "end it in .json")
 
 
 def _metered(

@@ -111,7 +111,7 @@ def draw_item(
         SettingError: If the stretch lies outside the item, or the file is no ``.png``.
     """
     if target.suffix.lower() != ".png":
-        raise SettingError(f"{target} is to hold a picture; give it a name that ends in .png")
+        raise SettingError("target", target, "give a picture a name that ends in .png")
     opened = open_corpus(corpus)
     found = next((one for one in opened.items if one.item == item), None)
     if found is None:
@@ -130,8 +130,10 @@ def _picture_of(
     wanted_s = item.duration_s if length_s is None else length_s
     if not (0.0 <= start_s < item.duration_s and wanted_s > 0.0):
         raise SettingError(
-            f"{wanted_s:g} s from {start_s:g} s on are not in {item.item}, "
-            f"which lasts {item.duration_s:.1f} s"
+            "start_s",
+            start_s,
+            f"{item.item} lasts {item.duration_s:.1f} s",
+            problem=f"is {start_s:g}, and {wanted_s:g} s from there are to be drawn",
         )
     start, end = round(start_s * item.rate_hz), item.n_samples
     if start_s + wanted_s < item.duration_s:

@@ -50,7 +50,7 @@ def draw_session(
         OutputError: If the file cannot be written.
     """
     if not mixes:
-        raise SettingError("there is no mix to draw; give at least one")
+        raise SettingError("mixes", (), "give at least one to draw", problem="is empty")
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to load
     from matplotlib.figure import Figure
 
