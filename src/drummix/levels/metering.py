@@ -140,9 +140,7 @@ class GatedLoudness:
 
     def __init__(self, rate_hz: int, n_channels: int) -> None:
         if rate_hz < MIN_RATE_HZ:
-            raise SettingError(
-                f"a rate of {rate_hz} Hz has no loudness; expected at least {MIN_RATE_HZ} Hz"
-            )
+            raise SettingError("rate_hz", rate_hz, f"loudness needs at least {MIN_RATE_HZ} Hz")
         self._rate_hz = rate_hz
         self._sections = _k_weighting(rate_hz)
         self._state = np.zeros((n_channels, 4))
