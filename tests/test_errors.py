@@ -147,3 +147,13 @@ def test_a_command_spells_parameters_as_options_that_it_has(path):
             for _, name in raised(module):
                 spelled = spell(Parameter(name))
                 assert spelled in options or not spelled.startswith("--")
+
+
+@pytest.mark.parametrize("breaking", ["\n", "\r", "\x1b[2J", "\u2028", "\0", "\udc80"])
+def test_a_message_is_one_line_whatever_the_names_in_it_hold(breaking):
+    for error in (
+        SessionError(f"a{breaking}b.wav is no sound"),
+        SettingError("weights", f"a{breaking}b", f"expected a{breaking}b"),
+    ):
+        assert str(error).isprintable()
+        assert repr(breaking)[1:-1] in str(error)

@@ -8,6 +8,7 @@ Anything that is not a `DrummixError` is our own bug and keeps its traceback.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -52,6 +53,18 @@ Part = str | Parameter | Sayable
 """A piece of a message."""
 
 
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def in_one_line(text: str) -> str:
+    r"""A text with every character that would break a line, or a terminal, written out.
+
+    >>> print(in_one_line("two\nlines"))
+    two\nlines
+    """
+    return _UNPRINTABLE.sub(lambda found: repr(found.group())[1:-1], text)
+
+
 class DrummixError(Exception):
     """Base of all errors raised on purpose by drummix.
 
@@ -64,7 +77,7 @@ class DrummixError(Exception):
 
     def sentence(self, spelling: Spelling = in_python) -> str:
         """The message, with parameters as `spelling` writes them."""
-        return "".join(_said(part, spelling) for part in self.args)
+        return in_one_line("".join(_said(part, spelling) for part in self.args))
 
     def __str__(self) -> str:
         return self.sentence()

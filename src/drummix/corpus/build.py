@@ -41,7 +41,6 @@ from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
 from drummix.notices import Code, Notice, OnNotice
 from drummix.plain_data import convert, parse_json
-from drummix.plain_data.files import in_one_line
 from drummix.pool import processes
 from drummix.roles import PAPER_ROLES
 
@@ -301,7 +300,7 @@ def _refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
         )
     name = differing[0]
     raise CorpusError(
-        f"{path.parent} holds a corpus made with other settings ({in_one_line(name)}: "
-        f"{in_one_line(str(theirs.get(name, 'none')))}, not {ours.get(name, 'none')}); "
+        f"{path.parent} holds a corpus made with other settings ({name}: "
+        f"{str(theirs.get(name, 'none'))[:200]}, not {ours.get(name, 'none')}); "
         "choose another folder"
     )

@@ -19,7 +19,6 @@ from drummix.nn.config import ClipSettings, StageSettings, TrainSettings
 from drummix.nn.losses import MIN_FRAMES
 from drummix.nn.wave_unet import WaveUNet
 from drummix.plain_data import convert, parse_json
-from drummix.plain_data.files import in_one_line
 from drummix.roles import PAPER_ROLES
 
 SETTINGS_NAME = "settings.json"
@@ -56,7 +55,7 @@ def claim_output(settings: TrainSettings) -> None:
             if earlier.get(name) != ours.get(name):
                 theirs, wanted = _shown(earlier.get(name)), _shown(ours.get(name))
                 raise TrainingError(
-                    f"{output} holds a training with other settings ({in_one_line(name)}: "
+                    f"{output} holds a training with other settings ({name}: "
                     f"{theirs}, not {wanted}); give another output folder"
                 )
     write_text(path, text)
@@ -82,7 +81,7 @@ def _noted(path: Path) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    return in_one_line(repr(value))[:200]
+    return repr(value)[:200]
 
 
 def _with_defaults(earlier: Mapping[str, Any]) -> dict[str, Any]:

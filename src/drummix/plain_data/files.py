@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from drummix.errors import DrummixError
+from drummix.errors import DrummixError, in_one_line
 
 _SHOWN_CHARACTERS = 60
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -56,7 +54,7 @@ class Place:
     def refusal(self, problem: str) -> DrummixError:
         """The error for a problem, in one line."""
         hint = f"; {self.hint}" if self.hint else ""
-        return self.error(in_one_line(f"{self.name}{problem}{hint}"))
+        return self.error(f"{self.name}{problem}{hint}")
 
 
 def place_of(source: Path | bytes, name: str | None, error: type[DrummixError], hint: str) -> Place:
@@ -126,11 +124,6 @@ def _bytes_of_file(path: Path, place: Place, n_most: int) -> bytes:
     except (OSError, ValueError) as problem:  # a ValueError for a path with NUL
         reason = getattr(problem, "strerror", None) or problem
         raise place.refusal(f" cannot be read: {reason}") from None
-
-
-def in_one_line(text: str) -> str:
-    """A text with every character that would break a line, or a terminal, written out."""
-    return _UNPRINTABLE.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 def shown(value: object) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from drummix.errors import RoleError
 from drummix.notices import Code, Notice
-from drummix.plain_data.files import in_one_line
 from drummix.roles.naming import Guess, identify, identify_all, stem_of
 from drummix.roles.role import LEFT_OUT_ROLES, REPEATED_ROLES, Role
 from drummix.roles.rules import Family
@@ -98,7 +97,7 @@ def parse_role(text: str) -> Guess:
     if guess.part is None or (guess.part in LEFT_OUT_ROLES and not guess.is_literal):
         close = difflib.get_close_matches(plain, list(Role), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise RoleError(f'"{in_one_line(text)}" is no role; {hint}use one of {", ".join(Role)}')
+        raise RoleError(f'"{text}" is no role; {hint}use one of {", ".join(Role)}')
     return replace(guess, is_said=True, why=f'called "{text}" by you')
 
 
