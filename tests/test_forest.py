@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from drummix.audio import Audio
+from drummix.corpus.patterns import pattern_hits
 from drummix.effects.dynamics import compress
 from drummix.effects.plate import plate
 from drummix.effects.tempo import tail_s, tempo_bpm
@@ -92,20 +93,66 @@ def test_features_do_not_depend_on_the_block_size(block):
 
 @pytest.mark.parametrize("block", [100, 441, 5000, 10**6])
 @pytest.mark.parametrize("n_samples", [0, 100, 882, 20_000])
-def test_envelope_is_the_peak_of_each_10_ms_and_the_energy(n_samples, block):
+def test_envelope_is_the_peak_and_the_energy_of_each_10_ms(n_samples, block):
     samples = np.random.default_rng(4).uniform(-1, 1, (3, n_samples)).astype(np.float32)
     envelope = Envelope(3, RATE_HZ)
     for start in range(0, n_samples, block):
         envelope.add(samples[:, start : start + block])
-    n_whole = n_samples // 441
-    pieces = np.abs(samples[:, : 441 * n_whole]).reshape(3, n_whole, 441)
-    np.testing.assert_array_equal(envelope.peaks(), pieces.max(axis=2, initial=0.0))
-    rest = np.abs(samples[:, 441 * n_whole :])
-    expected = rest.max(axis=1, keepdims=True) if rest.size else np.zeros((3, 0))
-    np.testing.assert_array_equal(envelope.open_peaks(), expected)
-    np.testing.assert_allclose(
-        envelope.energy(), np.square(samples, dtype=np.float64).sum(axis=1), rtol=1e-12
-    )
+    n_pieces = -(-n_samples // 441)
+    pieces = np.pad(samples, ((0, 0), (0, 441 * n_pieces - n_samples))).reshape(3, n_pieces, 441)
+    np.testing.assert_array_equal(envelope.peaks(), np.abs(pieces).max(axis=2, initial=0.0))
+    expected = np.square(pieces, dtype=np.float64).sum(axis=2)
+    np.testing.assert_allclose(envelope.energies(), expected, rtol=1e-12)
+
+
+SILENCES = [(30 * RATE_HZ, 0), (0, 30 * RATE_HZ), (12_345, 6_789)]
+
+
+@pytest.mark.parametrize("silence", SILENCES)
+@pytest.mark.parametrize("hiss", [0.0, 1e-5])
+def test_silence_before_and_behind_is_no_part_of_the_features(silence, hiss):
+    stems = np.stack([strokes([0.0, 0.5, 1.5]), strokes([1.0, 3.0], pitch_hz=90.0)])
+    roles = (Role.SNARE, Role.KICK)
+    longer = np.pad(stems, ((0, 0), silence))
+    longer += np.float32(hiss) * np.random.default_rng(0).uniform(-1, 1, longer.shape)
+    rows = [measured(one.astype(np.float32), roles).rows() for one in (stems, longer)]
+    # Flatness alone hears a hiss where a sine has nothing.
+    same = [i for i, name in enumerate(FEATURES) if not hiss or name != "flatness_db"]
+    atol = 0.02 if hiss else 1e-4
+    np.testing.assert_allclose(rows[1][:, same], rows[0][:, same], atol=atol)
+
+
+@pytest.mark.parametrize("silence", SILENCES)
+def test_silence_before_and_behind_is_no_part_of_what_a_wet_mix_is_set_by(silence):
+    mix = np.stack([strokes(np.arange(0.0, 7.5, 0.5), length_s=8.0)] * 2)
+    rng = np.random.default_rng(1)
+    mix += 0.01 * strokes(np.arange(0.0, 7.5, 0.25), 8.0, 3000.0) * rng.uniform(-1, 1, mix.shape)
+    heard = [
+        measure_mix(iter([one.astype(np.float32)]), RATE_HZ)
+        for one in (mix, np.pad(mix, ((0, 0), silence)))
+    ]
+    assert heard[1].rms_db == pytest.approx(heard[0].rms_db, abs=1e-3)
+    assert (heard[1].peak_db, heard[1].bpm) == (heard[0].peak_db, heard[0].bpm)
+    assert heard[1].tail_s == pytest.approx(heard[0].tail_s, abs=1e-6)
+
+
+@pytest.mark.parametrize("silence", SILENCES)
+@pytest.mark.parametrize("wet", [None, "sane", "paper"])
+def test_silence_before_and_behind_leaves_a_forest_s_mix_as_it_is(silence, wet):
+    rng = np.random.default_rng(3)
+    takes = rng.uniform(-0.5, 0.5, (8, 4 * RATE_HZ)) * strokes(np.arange(0.0, 3.6, 0.5))
+    mixer = ForestMixer("forest", level_forest(), wet=wet)
+
+    def mixed(stems):
+        sounds = {
+            role.value: Audio(stem[np.newaxis].astype(np.float32), RATE_HZ)
+            for role, stem in zip(PAPER_ROLES, stems, strict=True)
+        }
+        return np.concatenate(list(mixer.plan(open_session(sounds)).blocks()), axis=1)
+
+    short = mixed(takes)
+    long = mixed(np.pad(takes, ((0, 0), silence)))[:, silence[0] :][:, : short.shape[1]]
+    assert rms_dbfs(long - short) < -100.0
 
 
 def test_power_of_spectra_is_added_line_by_line():
@@ -313,6 +360,18 @@ def test_tempo_of_a_backbeat_is_found(bpm):
     # A backbeat repeats every two beats as well: far from usual tempi that may win.
     octaves = round(np.log2(found / bpm)) if not 90 < bpm < 150 else 0
     assert found == pytest.approx(bpm * 2.0**octaves, rel=0.02)
+
+
+@pytest.mark.parametrize("bpm", [60.0, 70.0, 80.0, 90.0, 120.0, 150.0, 180.0, 200.0])
+def test_tempo_of_a_rock_groove_is_a_simple_fraction_of_the_beat_as_the_docs_say(bpm):
+    hits = pattern_hits("rock", bars=8, bpm=bpm, rng=np.random.default_rng(1))
+    peaks = np.zeros(round(100 * (hits[-1].time_s + 2.0)))
+    for hit in hits:
+        at = round(100 * hit.time_s)
+        peaks[at : at + 20] += hit.velocity * np.exp(-0.3 * np.arange(20))
+    found = tempo_bpm(peaks, 100.0)
+    assert min(abs(found / bpm / of - 1.0) for of in (1 / 2, 2 / 3, 1, 2)) < 0.02
+    assert 75.0 < found < 150.0
 
 
 def test_no_tempo_in_silence_in_little_audio_and_in_a_single_stroke():

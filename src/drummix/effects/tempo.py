@@ -24,7 +24,10 @@ def tempo_bpm(peaks: DoubleArray, blocks_per_s: float) -> float | None:
         blocks_per_s: Blocks a second, 50 or more.
 
     Returns:
-        Beats per minute, 60 to 200, or None where nothing repeats.
+        Beats per minute, 60 to 200, or None where nothing repeats. It is a period at which the
+        onsets repeat, near 115 BPM rather than far from it, and not always the beat that a drummer
+        counts: slow grooves come out at twice their tempo, fast ones at half of it, and some at
+        two thirds or four thirds.
 
     Source:
         Ellis, "Beat tracking by dynamic programming", J. New Music Research 36(1), 2007: onset

@@ -1,7 +1,8 @@
 """Peaks and energy of audio as it goes by, and the power spectrum of its frames.
 
-In: blocks of any size (channels, samples). Out: the peak of every 10 ms, sums of squares. Both the
-features of the stems and the rules of a wet mix go by them; the loops are compiled.
+In: blocks of any size (channels, samples). Out: peak and sum of squares of every 10 ms, from the
+first sound on. Both the features of the stems and the rules of a wet mix go by them; the loops are
+compiled.
 """
 
 from __future__ import annotations
@@ -10,17 +11,38 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-DoubleArray = NDArray[np.float64]
+from drummix.arrays import BoolArray, DoubleArray, FloatArray
+from drummix.gain_staging import SILENCE_DBFS
+from drummix.levels import db_to_gain
 
 PIECE_S = 0.01
+
+ACTIVE_DB = 60.0
+"""Where nothing comes within so much of its own highest peak, there is silence around the music."""
 
 # Samples are finite numbers, and a sum may be formed in any order.
 _compiled = njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan", "reassoc"})
 
 
+class FromFirstSound:
+    """A stream without the silence before it, so that pieces and frames begin with the music."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+
+    def process(self, block: FloatArray) -> FloatArray:
+        """What of the next samples (channels, samples) is not before the first sound."""
+        if self._has_begun or not block.shape[1]:
+            return block
+        is_loud = (np.abs(block) > db_to_gain(SILENCE_DBFS)).any(axis=0)
+        self._has_begun = bool(is_loud.any())
+        return block[:, int(np.argmax(is_loud)) if self._has_begun else block.shape[1] :]
+
+
 class Envelope:
-    """Peaks and energy, in memory that grows by 400 bytes a second and channel.
+    """Peaks and energies, in memory that grows by 1,200 bytes a second and channel.
+
+    The last piece counts as a whole one, as silence follows it.
 
     Args:
         n_channels: Channels of every block.
@@ -28,41 +50,51 @@ class Envelope:
     """
 
     def __init__(self, n_channels: int, rate_hz: int) -> None:
-        self._n_piece = max(1, round(PIECE_S * rate_hz))
+        self.piece_samples = max(1, round(PIECE_S * rate_hz))
+        self.pieces_per_s = rate_hz / self.piece_samples
         self._peaks: list[FloatArray] = []
-        self._open_peaks = np.zeros((n_channels, 1), np.float32)
-        self._energy = np.zeros(n_channels)
-        self.pieces_per_s = rate_hz / self._n_piece
-        self.n_samples = 0
+        self._energies: list[DoubleArray] = []
+        self._open_peak = np.zeros((n_channels, 1), np.float32)
+        self._open_energy = np.zeros((n_channels, 1))
+        self._n_open = 0
 
     def add(self, block: FloatArray) -> None:
         """Hear the next samples (channels, samples)."""
-        n_open = self.n_samples % self._n_piece
-        peaks = np.empty((block.shape[0], (n_open + block.shape[1]) // self._n_piece), np.float32)
-        block = np.ascontiguousarray(block)
-        _hear(block, self._n_piece, n_open, self._open_peaks, self._energy, peaks)
+        n_pieces, n_open = divmod(self._n_open + block.shape[1], self.piece_samples)
+        peaks = np.empty((block.shape[0], n_pieces), np.float32)
+        energies = np.empty((block.shape[0], n_pieces))
+        counted = (self._open_peak, self._open_energy, peaks, energies)
+        _hear(np.ascontiguousarray(block), self.piece_samples, self._n_open, *counted)
         self._peaks.append(peaks)
-        self.n_samples += block.shape[1]
+        self._energies.append(energies)
+        self._n_open = n_open
 
     def peaks(self) -> DoubleArray:
-        """Peak of every whole piece, (channels, pieces)."""
-        return np.concatenate([self._open_peaks[:, :0], *self._peaks], axis=1).astype(np.float64)
+        """Peak of every piece, (channels, pieces)."""
+        whole = [*self._peaks, self._open_peak[:, : int(self._n_open > 0)]]
+        return np.concatenate(whole, axis=1).astype(np.float64)
 
-    def open_peaks(self) -> DoubleArray:
-        """Peak of what has come of the piece that is not whole yet, (channels, 0 or 1)."""
-        is_open = self.n_samples % self._n_piece > 0
-        return self._open_peaks[:, : int(is_open)].astype(np.float64)
+    def energies(self) -> DoubleArray:
+        """Sum of squares of every piece, (channels, pieces)."""
+        return np.concatenate([*self._energies, self._open_energy[:, : int(self._n_open > 0)]], 1)
 
-    def energy(self) -> DoubleArray:
-        """Sum of squares, (channels,)."""
-        return self._energy.copy()
+
+def active_pieces(peaks: DoubleArray) -> BoolArray:
+    """Which pieces are music and not silence around it, (pieces,).
+
+    Args:
+        peaks: Peaks (channels, pieces).
+    """
+    highest = peaks.max(axis=1, initial=0.0, keepdims=True)
+    return np.asarray((peaks > db_to_gain(-ACTIVE_DB) * highest).any(axis=0))
 
 
 @_compiled
-def _hear(block, n_piece, n_open, open_peaks, energy, peaks):  # type: ignore[no-untyped-def]
+def _hear(block, n_piece, n_open, open_peak, open_energy, peaks, energies):  # type: ignore[no-untyped-def]
     n_samples = block.shape[1]
     for channel in range(block.shape[0]):
-        peak, start, end, piece = open_peaks[channel, 0], 0, n_piece - n_open, 0
+        peak, energy = open_peak[channel, 0], open_energy[channel, 0]
+        start, end, piece = 0, n_piece - n_open, 0
         while start < n_samples:
             heard = block[channel, start : min(end, n_samples)]
             squares = 0.0
@@ -70,12 +102,12 @@ def _hear(block, n_piece, n_open, open_peaks, energy, peaks):  # type: ignore[no
                 peak = max(peak, abs(heard[n]))
             for n in range(heard.shape[0]):
                 squares += np.float64(heard[n]) * np.float64(heard[n])
-            energy[channel] += squares
+            energy += squares
             if end <= n_samples:
-                peaks[channel, piece] = peak
-                peak, piece = np.float32(0.0), piece + 1
+                peaks[channel, piece], energies[channel, piece] = peak, energy
+                peak, energy, piece = np.float32(0.0), 0.0, piece + 1
             start, end = end, end + n_piece
-        open_peaks[channel, 0] = peak
+        open_peak[channel, 0], open_energy[channel, 0] = peak, energy
 
 
 @_compiled

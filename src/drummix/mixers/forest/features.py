@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from drummix.audio import whole_pieces
 from drummix.gain_staging import SILENCE_DBFS
-from drummix.mixers.forest.envelope import Envelope, add_power
+from drummix.mixers.forest.envelope import (
+    Envelope,
+    FromFirstSound,
+    active_pieces,
+    add_power,
+)
 from drummix.roles import PAPER_ROLES, Role
 
 FloatArray = NDArray[np.float32]
@@ -28,11 +33,11 @@ BANDS_HZ = ((20.0, 150.0), (150.0, 600.0), (600.0, 2500.0), (2500.0, 7000.0), (7
 FEATURES: Mapping[str, str] = {
     **{f"is_{role}": "1 for this microphone, else 0" for role in PAPER_ROLES},
     "loud_db": "self-weighted mean of the 10 ms peaks, near the peak of a loud stroke, dBFS",
-    "rms_db": "RMS over the session, dBFS",
+    "rms_db": "RMS of the music, without silence around it, dBFS",
     "peak_db": "highest 10 ms peak, dBFS",
     "crest_db": "peak less RMS, dB",
     "spread_db": "highest peak less loud strokes, dB",
-    "active_share": "share of 10 ms blocks within 30 dB of the highest, 0 to 1",
+    "active_share": "share of 10 ms of the music within 30 dB of the highest, 0 to 1",
     **{
         f"band_{low:g}_db": f"energy from {low:g} to {high:g} Hz over all, dB"
         for low, high in BANDS_HZ
@@ -109,7 +114,9 @@ class Measured:
 
 
 class Measuring:
-    """Measures stems as they go by, in memory that grows by 400 bytes a second and stem.
+    """Measures stems as they go by, in memory that grows by 1,200 bytes a second and stem.
+
+    Silence before and behind the music is not measured.
 
     Args:
         roles: Role of every stem.
@@ -119,6 +126,7 @@ class Measuring:
     def __init__(self, roles: Sequence[Role], rate_hz: int) -> None:
         self._roles = tuple(roles)
         self._rate_hz = rate_hz
+        self._begun = FromFirstSound()
         self._envelope = Envelope(len(roles), rate_hz)
         self._frame_rest = np.zeros((len(roles), 0), np.float32)
         self._power = np.zeros((len(roles), _FRAME // 2 + 1))
@@ -126,17 +134,28 @@ class Measuring:
 
     def add(self, block: FloatArray) -> None:
         """Hear the next samples (stems, samples)."""
+        block = self._begun.process(block)
         self._envelope.add(block)
         frames, self._frame_rest = whole_pieces(self._frame_rest, block, _FRAME)
+        self._add_power(frames)
+
+    def _add_power(self, frames: FloatArray) -> None:
         # Stem by stem: what is between the steps then stays in the cache.
         for stem_frames, power in zip(frames, self._power, strict=True):
             add_power(scipy.fft.rfft(stem_frames * self._window, overwrite_x=True), power)
 
     def result(self) -> Measured:
-        """Everything measured so far."""
-        n_stems = len(self._roles)
+        """Everything measured, at the end of the session."""
+        n_last = self._frame_rest.shape[1]
+        last = np.pad(self._frame_rest, ((0, 0), (0, _FRAME - n_last)))[:, np.newaxis]
+        self._frame_rest = self._frame_rest[:, :0]
+        if n_last:
+            self._add_power(last)
+        peaks, energies = self._envelope.peaks(), self._envelope.energies()
+        is_music = active_pieces(peaks)
         # A last piece of silence: there is a highest peak even in nothing.
-        peaks = np.concatenate([self._envelope.peaks(), np.zeros((n_stems, 1))], axis=1)
+        peaks = np.pad(peaks[:, is_music], ((0, 0), (0, 1)))
+        n_samples = max(1, int(is_music.sum())) * self._envelope.piece_samples
         highest = peaks.max(axis=1)
         scaled = peaks / np.maximum(highest, _FLOOR)[:, np.newaxis]
         sums = [np.maximum((scaled**power).sum(axis=1), _FLOOR) for power in (4, 6)]
@@ -145,7 +164,7 @@ class Measuring:
         return Measured(
             roles=self._roles,
             loud_db=_db(loud),
-            rms_db=_db(np.sqrt(self._envelope.energy() / max(1, self._envelope.n_samples))),
+            rms_db=_db(np.sqrt(energies[:, is_music].sum(axis=1) / n_samples)),
             peak_db=_db(highest),
             active_share=is_active.mean(axis=1),
             spectrum=self._spectrum(),

@@ -22,7 +22,7 @@ from drummix.effects.plate import MIN_T60_S, PlateStream, decay_for_t60
 from drummix.effects.tempo import tail_s, tempo_bpm
 from drummix.levels import db_to_gain, gain_to_db
 from drummix.mixers.base import FloatArray
-from drummix.mixers.forest.envelope import Envelope
+from drummix.mixers.forest.envelope import Envelope, FromFirstSound, active_pieces
 
 WetProfile = Literal["sane", "paper", "as-heard"]
 _HIGH_CUT_HZ = 5000.0
@@ -37,7 +37,7 @@ class HeardMix:
 
     Args:
         peak_db: Highest sample in dBFS.
-        rms_db: RMS in dBFS.
+        rms_db: RMS of the music in dBFS, without silence around it.
         bpm: Tempo, or None where nothing repeats.
         tail_s: How long strokes sound.
     """
@@ -76,12 +76,16 @@ class WetEffects:
 
 
 def measure_mix(blocks: Iterator[FloatArray], rate_hz: int) -> HeardMix:
-    """Measure a dry mix (2, samples) as it goes by."""
-    envelope = Envelope(2, rate_hz)
+    """Measure a dry mix (2, samples) as it goes by; silence before and behind does not count."""
+    begun, envelope = FromFirstSound(), Envelope(2, rate_hz)
     for block in blocks:
-        envelope.add(block)
-    peaks = np.concatenate([envelope.peaks(), envelope.open_peaks()], axis=1).max(axis=0)
-    mean_square = float(envelope.energy().sum()) / max(1, 2 * envelope.n_samples)
+        envelope.add(begun.process(block))
+    is_music = active_pieces(envelope.peaks())
+    peaks = envelope.peaks().max(axis=0)
+    n_samples = max(1, int(is_music.sum())) * envelope.piece_samples
+    mean_square = float(envelope.energies()[:, is_music].sum()) / (2 * n_samples)
+    # Rests keep their place in time; only what follows the last sound goes.
+    peaks = peaks[: int(np.flatnonzero(is_music).max(initial=-1)) + 1]
     return HeardMix(
         peak_db=gain_to_db(float(peaks.max(initial=0.0))),
         rms_db=gain_to_db(math.sqrt(mean_square)),
