@@ -104,6 +104,7 @@ def _settings_targets(folder: Path) -> list[Target]:
     train = folder / "train.toml"
     train.write_text(
         'name = "a"\ntarget = "wet"\ncorpora = ["c"]\noutput = "o"\nseed = 3\nloss = "l1"\n'
+        'init_from = "m"\n'
         "[network]\nlevels = 2\nfilters = 4\n[clips]\nbatch_size = 4\ndisturb = ['gain']\n"
         "[main]\nlearning_rate = 1e-3\nmax_epochs = 7\n[finetune]\npatience = 2\n"
     )

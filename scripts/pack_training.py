@@ -19,7 +19,7 @@ import numpy as np
 
 from drummix import audio
 from drummix.audio import atomic_path
-from drummix.corpus.drumgizmo_xml import find_kit_file
+from drummix.corpus.drumgizmo_xml import find_kit_file, parse_xml
 from drummix.corpus.groove import read_groove_index
 from drummix.corpus.plan import kit_label
 from drummix.corpus.strokes import pool_indices
@@ -109,9 +109,9 @@ def _kit_folders(kits: Path) -> list[Path]:
 
 def _instruments(folder: Path) -> list[PackedInstrument]:
     packed = []
-    for node in ElementTree.parse(find_kit_file(folder)).getroot().iter("instrument"):
+    for node in parse_xml(find_kit_file(folder)).iter("instrument"):
         path = folder / node.get("file", "")
-        samples = ElementTree.parse(path).getroot().findall("./samples/sample")
+        samples = parse_xml(path).findall("./samples/sample")
         if not samples or any(sample.get("power") is None for sample in samples):
             raise CorpusError(f"{path} has samples without power; give a kit of version 2")
         samples.sort(key=lambda sample: float(sample.get("power", "0")))
@@ -190,7 +190,7 @@ def _instrument_xml(path: Path, chosen: Sequence[ElementTree.Element], has_held_
     Where training may not hear a recording, the one before it stands again, so that the renderer
     counts the same places as held out and never plays them.
     """
-    root = ElementTree.parse(path).getroot()
+    root = parse_xml(path)
     samples = root.find("samples")
     assert samples is not None
     samples.clear()
@@ -286,7 +286,7 @@ def main(words: Sequence[str]) -> int:
     try:
         max_mb = float(words[3]) if len(words) > 3 else MAX_MB
         lines = pack(Path(words[0]), Path(words[1]), Path(words[2]), max_mb=max_mb)
-    except (DrummixError, OSError, ValueError, ElementTree.ParseError) as error:
+    except (DrummixError, OSError, ValueError) as error:
         print(f"pack_training: {error}", file=sys.stderr)
         return 1
     for line in lines:

@@ -1,9 +1,11 @@
 """The commands that try damaged input: that they find what is wrong, and today nothing is."""
 
+import os
 import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from drummix.errors import SessionError
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from fuzz import running  # noqa: E402
+from fuzz import running, text_files  # noqa: E402
 from fuzz.mutations import mutate  # noqa: E402
 from fuzz.running import Case, fuzz  # noqa: E402
 
@@ -22,6 +24,11 @@ from fuzz.running import Case, fuzz  # noqa: E402
 def no_memory_limit(monkeypatch):
     """A limit would last for all tests after these."""
     monkeypatch.setattr(running, "_limit_memory", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def text_targets(tmp_path_factory):
+    return text_files.targets(tmp_path_factory.mktemp("targets"))
 
 
 def fuzzed(run, *words: str) -> int:
@@ -100,6 +107,63 @@ def test_the_same_draws_make_the_same_damage():
     damaged = [mutate(text, random.Random(n)) for n in range(300)]
     assert damaged == [mutate(text, random.Random(n)) for n in range(300)]
     assert len(set(damaged)) > 200
+
+
+def nothing(path: Path) -> None:
+    path.unlink()
+
+
+def folder_in_its_place(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def giant(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+
+
+def holding(content: bytes):
+    return lambda path: path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        nothing,
+        folder_in_its_place,
+        pipe,
+        giant,
+        holding(b""),
+        holding(b"[" * 100_000),
+        holding(b'{"a":' * 100_000),
+        holding(b"a = " + b"[" * 100_000),
+        holding(b"<a>" * 100_000),
+        holding(b'{"a": 1' + b"0" * 5000 + b"}"),
+        holding(b"a = 1" + b"0" * 5000),
+        holding(b"\xff\xfe" + "[]".encode("utf-16-le")),
+        holding(bytes(range(256)) * 40),
+    ],
+    ids=(
+        *("missing", "folder", "pipe", "giant", "empty", "lists", "objects", "toml", "elements"),
+        *("digits", "toml-digits", "utf-16", "bytes"),
+    ),
+)
+def test_every_reader_of_a_text_file_ends_in_a_value_or_one_line(damage, text_targets):
+    for target in text_targets:
+        good = target.path.read_bytes()
+        damage(target.path)
+        problem = running.problem_of(Case(target.name, "", target.read), Counter())
+        if target.path.is_dir():
+            target.path.rmdir()
+        target.path.unlink(missing_ok=True)
+        target.path.write_bytes(good)
+        assert problem is None, f"{target.name}: {problem}"
 
 
 def test_damaged_text_files_are_values_or_errors_of_one_line():

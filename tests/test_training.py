@@ -966,12 +966,18 @@ BASE = 'name = "a"\ntarget = "wet"\ncorpora = ["c"]\noutput = "o"\n'
         (BASE + "[network]\nfilters = 1024\n", "expected at most 100,000,000"),
         (BASE + "[network]\nlevels = 16\n[clips]\nbatch_size = 64\n", "steps of .* frames"),
         (BASE + "seed = " + "9" * 5000, "digits"),
+        (BASE.replace('"a"', '"My Model"'), "name is 'My Model'; expected small letters, digits"),
+        (
+            BASE.replace('"c"', f'"{"c" * 5000}"'),
+            r"corpora\[0\] is 'c+…'; expected a path of at most",
+        ),
+        (BASE + f'init_from = "{"c" * 300}"', "init_from is 'c+…'; expected a path of at most"),
         (BASE + "seed = " + "[" * 100_000, "nests deeper"),
         (BASE + "main = 3\n", "expected a table"),
         (BASE.replace("wet", "damp"), "dry or wet"),
         (BASE.replace('["c"]', "[]"), "at least one"),
-        (BASE.replace('["c"]', "[3]"), "expected a list of texts|expected a text"),
-        (BASE.replace('["c"]', '"c"'), "expected a list of texts|expected a text"),
+        (BASE.replace('["c"]', "[3]"), r"corpora\[0\] is 3; expected a path"),
+        (BASE.replace('["c"]', '"c"'), "expected a list of texts"),
     ],
 )
 def test_a_wrong_configuration_is_one_line_that_names_file_and_key(tmp_path, text, words):

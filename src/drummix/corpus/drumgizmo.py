@@ -44,6 +44,7 @@ from drummix.plain_data.files import shown
 
 # Files are cut hard at the onset; this fade keeps the cut from clicking.
 _FADE_IN_S = 0.0003
+_MAX_LICENCE = 1_000_000
 
 # The time in which a choke silences what it stops, where the kit states none.
 _CHOKE_MS = 68.0
@@ -301,7 +302,8 @@ def _licence(root: Path, tree: Element) -> str:
     for name in ("LICENSE.txt", "LICENSE", "COPYING"):
         path = root / name
         if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="replace")
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                text = lines.read(_MAX_LICENCE)
             # The text of a CC BY licence itself mentions CC0, so the fuller name goes first.
             for pattern in (r"CC[ -]BY(?:-SA)?[ -]?\d\.\d", r"\bCC0\b"):
                 if found := re.search(pattern, text):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from drummix.audio import atomic_path, make_folder, write_text
 from drummix.errors import WeightsError
 from drummix.mixers.architecture import WaveUNetConfig
-from drummix.plain_data import Sized, Within, convert, parse_json
+from drummix.plain_data import Matching, Sized, Within, convert, parse_json
 from drummix.plain_data.files import Place, read_bytes, shown
 from drummix.roles import Role
 
@@ -36,7 +35,13 @@ TENSORS_NAME = "model.safetensors"
 CARD_NAME = "model.json"
 CARD_FORMAT = 1
 TARGETS = ("dry", "wet")
-_MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}(\.[a-z0-9_-]+)*")
+_MODEL_NAME = Matching(
+    r"(?=.{1,128}$)[a-z0-9][a-z0-9_-]{0,63}(\.[a-z0-9_-]+)*",
+    "small letters, digits, '-', '_' and single dots",
+)
+ModelName = Annotated[str, _MODEL_NAME]
+"""A text that can be a model's name, and that of its folder."""
+
 _MAX_HEADER_BYTES = 1_000_000
 _AGAIN = "get the model again"
 _STORED_DTYPES = (np.float16, np.float32)
@@ -288,10 +293,8 @@ def checked_name(name: str) -> str:
     Raises:
         WeightsError: If it cannot.
     """
-    if not _MODEL_NAME.fullmatch(name):
-        raise WeightsError(
-            f"{name!r} is no model name; use small letters, digits, '-', '_' and single dots"
-        )
+    if not _MODEL_NAME.takes(name):
+        raise WeightsError(f"{name!r} is no model name; use {_MODEL_NAME.words}")
     return name
 
 

@@ -10,8 +10,9 @@ from drummix.corpus.disturbance import check_kinds
 from drummix.corpus.manifest import Target
 from drummix.errors import SettingError, TextFileError
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
+from drummix.mixers.weights import ModelName
 from drummix.nn.live_settings import LiveSettings
-from drummix.plain_data import Within, check_fields, convert, parse_toml
+from drummix.plain_data import PathText, Within, check_fields, convert, parse_toml
 
 FINETUNE_LEARNING_RATE = 1e-5
 MAX_BATCH_FRAMES = 1 << 28
@@ -114,13 +115,13 @@ class TrainSettings:
         finetune: Second stage, from the best weights of the first.
     """
 
-    name: str
+    name: ModelName
     target: Target
-    corpora: tuple[str, ...]
-    output: str
+    corpora: tuple[PathText, ...]
+    output: PathText
     seed: Annotated[int, Within(0)] = 0
     live: LiveSettings | None = None
-    init_from: str = ""
+    init_from: Literal[""] | PathText = ""
     epoch_steps: _Count = 2000
     loss: Literal["l1", "l1+mrstft"] = "l1"
     mrstft_weight: Annotated[float, Within(0.0)] = 0.01

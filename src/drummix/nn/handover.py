@@ -27,7 +27,7 @@ from drummix.nn.checks import SETTINGS_NAME
 from drummix.nn.config import TrainSettings
 from drummix.nn.curve import LOG_NAME
 from drummix.nn.export import FINISHED_NAME
-from drummix.plain_data import convert, parse_json
+from drummix.plain_data import convert, parse_json, read_text
 
 STAGES = ("main", "finetune")
 PART_BYTES = 15_000_000
@@ -56,7 +56,7 @@ def pack_run(run: Path, folder: Path) -> list[Path]:
     tensors: dict[str, Tensor] = {}
     rest = _set_aside(whole, tensors)
     texts = {
-        name: (run / name).read_text(encoding="utf-8")
+        name: read_text(run / name, error=TrainingError)
         for name in _TEXT_NAMES
         if (run / name).is_file()
     }

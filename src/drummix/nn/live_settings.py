@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from drummix.corpus.plan import CorpusSettings, kit_label, synthkit_seed
-from drummix.plain_data import Within, check_fields
+from drummix.plain_data import PathText, Within, check_fields
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class LiveSettings:
         SettingError: If a value is out of range or a kit is named twice.
     """
 
-    kits: tuple[str, ...]
-    groove: str
+    kits: tuple[PathText, ...]
+    groove: PathText
     engineer: Annotated[int, Within(0)] = 1
     seed: Annotated[int, Within(0)] = 0
     min_item_s: float = 8.0

@@ -81,12 +81,12 @@ class Matching:
 class PathRule:
     """A text that can be a path: operating systems refuse longer ones, each with its own error."""
 
-    words: str = "a path of at most 1000 characters, each name in it of at most 255 bytes"
+    words: str = "a path of at most 4000 characters, each name in it of at most 255 bytes"
 
     def takes(self, value: str) -> bool:
         """Whether a text is short enough."""
         names = re.split(r"[/\\]", value)
-        return 0 < len(value) <= 1000 and all(len(name.encode()) <= 255 for name in names)
+        return 0 < len(value) <= 4000 and all(len(name.encode()) <= 255 for name in names)
 
 
 PathText = Annotated[str, PathRule()]

@@ -262,7 +262,10 @@ def _expected(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _choice([str(member.value) for member in hint])
     if origin in _LISTS:
-        return f"a list of {_PLURALS[arguments[0]]}" if arguments[0] in _PLURALS else "a list"
+        entry = arguments[0]
+        while typing.get_origin(entry) is Annotated:
+            entry = typing.get_args(entry)[0]
+        return f"a list of {_PLURALS[entry]}" if entry in _PLURALS else "a list"
     return _NAMES.get(hint, "a table")
 
 
