@@ -505,6 +505,33 @@ def test_a_looped_region_has_no_click_at_its_seam(render: Any) -> None:
     assert played[seam + RATE // 2] < 1e-3  # and again half a second later
 
 
+def test_the_page_cleans_what_a_listener_pastes(browser: Any, server: Server) -> None:
+    page = open_page(browser, server.url)
+    cleaned = page.evaluate(
+        "(text) => import('/static/queue.js').then(({ storable }) => storable(JSON.parse(text)))",
+        r'"a\ud83d\u0000b\u001b\u0085 \ud83d\ude00\tc\r\nd"',
+    )
+    assert cleaned == "ab \U0001f600\tc\r\nd"
+    page.context.close()
+
+
+def test_a_comment_with_half_a_character_costs_no_rating(browser: Any, listener: Listener) -> None:
+    page = open_page(browser, listener.link)
+    agree(page)
+    heading(page, "Page 1 of 2")
+    rated = rate_by_keyboard(page, 2)
+    page.evaluate(
+        "() => { const box = document.getElementById('comment');"
+        "box.value = 'so \\ud83d\\u0000 loud'; box.dispatchEvent(new Event('change')); }"
+    )
+    press_next(page)
+    heading(page, "Page 2 of 2")
+    first = [row for row in listener.rows if row.page == 1]
+    assert [row.score for row in first] == rated
+    assert [row.comment for row in first] == ["", "so  loud"]
+    page.context.close()
+
+
 def test_the_page_plays_at_the_rate_of_the_study(browser: Any, listener: Listener) -> None:
     page = open_page(browser, listener.link)
     page.add_init_script(

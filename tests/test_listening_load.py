@@ -30,6 +30,7 @@ questions = []
 [systems.b]
 """
 N_LISTENERS = 40
+REPO = Path(__file__).parent.parent
 
 
 def start_server(folder: Path) -> tuple[Path, str, subprocess.Popen[str]]:
@@ -127,3 +128,13 @@ def raw(raw_server: str) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection(host, timeout=20)
     yield connection
     connection.close()
+
+
+def test_whatever_is_sent_what_was_acknowledged_is_on_the_disk_after_a_kill() -> None:
+    command = [sys.executable, "-m", "fuzz.requests", "--seconds", "4", "--seed", "7"]
+    found = subprocess.run(
+        command, cwd=REPO, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    n_acknowledged = int(found.stdout.partition("acknowledged ")[2].partition(",")[0])
+    assert n_acknowledged > 50

@@ -1,5 +1,6 @@
 """The server of a listening test: blind towards its listeners, deaf to everybody else."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from drummix.audio import Audio
 from drummix.errors import SettingError
 from drummix.listening.build import BuiltStudy, build_study
 from drummix.listening.enrolment import invite
+from drummix.listening.events import Event, EventRefusedError
 from drummix.listening.limits import RateLimit
+from drummix.listening.recorder import Recorder
 from drummix.listening.store import ResultStore, read_ratings
 
 pytest.importorskip("starlette", reason="the extra `listen` is not installed")
@@ -48,6 +51,10 @@ text = "How old are you?"
 kind = "number"
 low = 18
 high = 99
+[[questions]]
+name = "model"
+text = "Which headphones?"
+required = false
 """
 
 
@@ -277,7 +284,11 @@ def test_what_comes_before_a_refused_event_is_saved_and_what_comes_after_is_not(
         [{"number": 0, "kind": "consent"}],
         [{"number": 2**60, "kind": "consent"}],
         [{"number": 1, "kind": "consent", "session": "x"}],
-        [{"number": 1, "kind": "consent", "page": None}],
+        [{"number": 10**400, "kind": "consent"}],
+        [{"number": 1, "kind": "volume", "value": -(10**400)}],
+        [{"number": 1, "kind": "volume", "value": -1, "client_s": 10**400}],
+        [{"number": 1, "kind": "open", "page": 10**400}],
+        [{"number": 1, "kind": "con\ud83dsent", "\ud83d": 1}],
         [{"number": 1, "kind": "consent", "client_s": -5}],
         [{"kind": "consent"}],
         ["consent"],
@@ -288,8 +299,8 @@ def test_what_comes_before_a_refused_event_is_saved_and_what_comes_after_is_not(
 )
 def test_messages_of_another_shape_are_refused_whole(client: TestClient, events: object) -> None:
     listener = enrolled(client)
-    body = {"writer": "writer-1", "events": events}
-    answer = client.post("/api/events", json=body, headers=listener.headers)
+    body = json.dumps({"writer": "writer-1", "events": events})
+    answer = client.post("/api/events", content=body, headers=listener.headers)
     assert answer.status_code == 400
     assert not listener.session()["has_consented"]
 
@@ -487,6 +498,101 @@ def test_a_disk_that_refuses_acknowledges_nothing_and_forgets_nothing(
     listener.number -= 1
     assert listener.post({"kind": "play", "page": 0, "slot": 0}).json()["saved"] == [3]
     assert listener.session()["page"]["slots"][0]["played"]
+
+
+UNSTORABLE = ["\ud83d", "half \udc00 pair", "\x00", "bell \x07", "\x1b[31m", "\x7f", "\x85"]
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_a_text_that_no_file_can_keep_is_refused_at_the_door(
+    client: TestClient, built: BuiltStudy, text: str
+) -> None:
+    listener = enrolled(client)
+    listener.post({"kind": "consent"})
+    detail = json.dumps({"age": 30, "model": text})
+    assert send(listener, {"kind": "answers", "detail": detail}).status_code == 409
+    assert send(listener, {"kind": "answers", "detail": json.dumps({text: 1})}).status_code == 409
+    listener.post({"kind": "answers", "detail": '{"age": 30}'})
+    answer = send(
+        listener,
+        {"kind": "play", "page": 0, "slot": 0},
+        {"kind": "comment", "page": 0, "slot": 0, "detail": text},
+    )
+    assert (answer.status_code, len(answer.json()["saved"])) == (409, 1)
+    assert "control character" in answer.json()["refused"][0]["reason"]
+    assert send(listener, {"kind": text}).status_code in (400, 409)
+    assert send(listener, {"kind": "consent", text: 1}).status_code == 400
+    body = json.dumps({"listener": f"A{text}da"})
+    invited = client.post("/api/admin/invite", content=body, headers=admin(built))
+    assert invited.status_code == 400
+    assert client.get("/api/session", headers=listener.headers).status_code == 200
+
+
+def test_the_longest_answers_to_many_questions_are_taken_in(mixes: Path, tmp_path: Path) -> None:
+    question = '[[questions]]\nname = "q{}"\ntext = "?"\n'
+    (mixes / "many.toml").write_text(STUDY + "".join(question.format(n) for n in range(8)))
+    with TestClient(create_app(build_study(mixes / "many.toml", tmp_path / "many"))) as client:
+        listener = enrolled(client)
+        listener.post({"kind": "consent"})
+        answers = {"age": 30, **{f"q{n}": "x" * 500 for n in range(8)}}
+        posted = listener.post({"kind": "answers", "detail": json.dumps(answers)})
+        assert posted.status_code == 200
+
+
+def send(listener: Listener, *events: dict[str, Any]) -> Any:
+    """Send events as a script may, whatever is in them."""
+    first = listener.number + 1
+    listener.number += len(events)
+    numbered = [{"number": first + n, **event} for n, event in enumerate(events)]
+    body = json.dumps({"writer": "writer-1", "events": numbered})
+    return listener.client.post("/api/events", content=body, headers=listener.headers)
+
+
+def test_a_batch_that_cannot_be_stored_takes_no_other_listener_with_it(built: BuiltStudy) -> None:
+    links = invite(built.folder, ["good", "guilty"], count=1, url="http://lab")
+
+    async def both() -> tuple[Any, ...]:
+        path = built.folder / "results.sqlite"
+        with ResultStore(path) as store, ResultStore(path, is_read_only=True) as reader:
+            recorder = Recorder(built, store, reader)
+            consent = Event("writer-1", 1, "consent", client_s=1.0)
+            # What no check at the door would let through: SQLite has no such text.
+            unstorable = Event("writer-\ud83d", 1, "consent")
+            tasks = []
+            for (_, link), event in zip(links.items(), (consent, unstorable), strict=True):
+                live = await recorder.find(link.partition("#")[2])
+                assert live is not None
+                tasks.append(recorder.record(live, [event]))
+            first = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+            live = await recorder.find(links["guilty"].partition("#")[2])
+            assert live is not None
+            return *first, await recorder.record(live, [consent])
+
+    good, guilty, later = asyncio.run(both())
+    assert good.saved == (1,)
+    assert isinstance(guilty, EventRefusedError)
+    assert later.saved == (1,)
+    with ResultStore(built.folder / "results.sqlite", is_read_only=True) as store:
+        kinds = [[e.kind for e in store.events(one.session)] for one in store.sessions()]
+    assert kinds == [["consent"], ["consent"]]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, UnicodeError, sqlite3.DatabaseError])
+def test_a_commit_that_fails_in_any_way_forgets_what_it_had_taken_in(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    listener = enrolled(client).begin()
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultStore, "record", fail)
+        answer = listener.post({"kind": "play", "page": 0, "slot": 0})
+        assert (answer.status_code, "cannot be stored" in answer.text) == (400, True)
+    assert not listener.session()["page"]["slots"][0]["played"]
+    listener.number -= 1
+    assert listener.post({"kind": "play", "page": 0, "slot": 0}).json()["saved"] == [3]
 
 
 def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> None:

@@ -13,10 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from drummix.errors import TextFileError
+from drummix.listening.characters import is_storable, storable
 from drummix.listening.plan import SessionPlan
+from drummix.plain_data import Limits, parse_json
 
 MAX_DETAIL_CHARS = 2000
+MAX_ANSWERS_CHARS = 20_000
+"""A questionnaire may have many questions, and each answer up to 500 characters."""
+
 MAX_VALUE = 1e6
+_ANSWERS = Limits(depth=2, any_text=True)
+_UNSTORABLE = "a text holds a control character, or half a character"
 
 INITIAL_VOLUME_DB = -6.0
 """The in-test volume at first: it can go up as well as down, and never above full scale."""
@@ -192,11 +200,11 @@ class SessionState:
         if event.kind == "consent":
             self.has_consented = True
         elif event.kind == "answers":
-            self.answers = json_object(event.detail)
+            self.answers = _answers_on_disk(event.detail or "{}")
         elif event.kind == "volume":
             self.volume_db = event.value or 0.0
         elif event.kind == "finish":
-            self.final_comment = event.detail or ""
+            self.final_comment = storable(event.detail or "")
             self.is_finished = True
 
     def _apply_to_page(self, event: Event, page: int) -> None:
@@ -209,7 +217,7 @@ class SessionState:
             self._slot(event).score = event.value
             self._slot(event).is_moved = True
         elif event.kind == "comment":
-            self._slot(event).comment = event.detail or ""
+            self._slot(event).comment = storable(event.detail or "")
         elif event.kind == "loop":
             self.loops[page] = loop_bounds(event.detail)
         elif event.kind in ("leave", "submit"):
@@ -219,18 +227,21 @@ class SessionState:
             self.page = page + 1
 
 
-def json_object(text: str | None) -> dict[str, Any]:
-    """A JSON object out of an event's detail.
+def parse_answers(text: str | None) -> dict[str, Any]:
+    """The questionnaire that a client sent: a JSON object of storable texts and of numbers.
 
     Raises:
         EventRefusedError: If it is something else.
     """
     try:
-        found = json.loads(text or "", parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        found = parse_json((text or "").encode(), error=TextFileError, limits=_ANSWERS)
+    except (TextFileError, UnicodeEncodeError):
         raise EventRefusedError("the detail is not JSON") from None
     if not isinstance(found, dict):
         raise EventRefusedError("the detail is not a JSON object")
+    texts = [one for pair in found.items() for one in pair if isinstance(one, str)]
+    if not all(map(is_storable, texts)):
+        raise EventRefusedError(_UNSTORABLE)
     return found
 
 
@@ -249,8 +260,12 @@ def loop_bounds(text: str | None) -> tuple[float, float]:
     return start_s, end_s
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
+def _answers_on_disk(text: str) -> dict[str, Any]:
+    """Answers that were checked when they came, perhaps by an older drummix."""
+    return {
+        storable(question): storable(answer) if isinstance(answer, str) else answer
+        for question, answer in json.loads(text).items()
+    }
 
 
 def _check_fields(event: Event) -> None:
@@ -265,9 +280,17 @@ def _check_fields(event: Event) -> None:
         low, high, what = RANGES[event.kind]
         if not (math.isfinite(event.value) and low <= event.value <= high):
             raise EventRefusedError(f"{what} lies between {low:g} and {high:g}")
-    if event.detail is not None and len(event.detail) > MAX_DETAIL_CHARS:
-        raise EventRefusedError(f"a text may have {MAX_DETAIL_CHARS} characters")
-    if event.kind == "answers":
-        json_object(event.detail)
-    if event.kind == "loop":
-        loop_bounds(event.detail)
+    if event.detail is not None:
+        _check_detail(event.kind, event.detail)
+
+
+def _check_detail(kind: str, detail: str) -> None:
+    n_most = MAX_ANSWERS_CHARS if kind == "answers" else MAX_DETAIL_CHARS
+    if len(detail) > n_most:
+        raise EventRefusedError(f"a text may have {n_most} characters")
+    if not is_storable(detail):
+        raise EventRefusedError(_UNSTORABLE)
+    if kind == "answers":
+        parse_answers(detail)
+    if kind == "loop":
+        loop_bounds(detail)

@@ -6,61 +6,74 @@ item or system.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
+from drummix.errors import TextFileError
 from drummix.listening.build import BuiltStudy, opaque
-from drummix.listening.events import Event, EventRefusedError, SessionState, json_object
+from drummix.listening.events import Event, EventRefusedError, SessionState, parse_answers
 from drummix.listening.store import Session
-from drummix.listening.study import Study
+from drummix.listening.study import Question, Study
+from drummix.plain_data import Limits, Matching, Sized, Within, read_json
 
 MAX_BATCH = 200
 MAX_BODY_BYTES = 256 * 1024
-_WRITER = re.compile(r"[A-Za-z0-9_-]{8,40}")
-_KEYS: Mapping[str, tuple[type, ...]] = {
-    "number": (int,),
-    "kind": (str,),
-    "page": (int,),
-    "slot": (int,),
-    "value": (int, float),
-    "detail": (str,),
-    "client_s": (int, float),
-}
-_NEEDED = frozenset({"number", "kind"})
+_LIMITS = Limits(n_bytes=MAX_BODY_BYTES, depth=8, digits=20, any_text=True)
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
-    """A JSON object; NaN, infinity and a key given twice are refused.
+@dataclass(frozen=True)
+class _Action:
+    """An event as a client sends it; `Event` says what each field is."""
+
+    number: Annotated[int, Within(1, 2**53, is_below=True)]
+    kind: Annotated[str, Sized(1, 20)]
+    page: int | None = None
+    slot: int | None = None
+    value: float | None = None
+    detail: str | None = None
+    client_s: Annotated[float, Within(0.0, 1e11, is_below=True)] = 0.0
+
+
+@dataclass(frozen=True)
+class _Batch:
+    writer: Annotated[str, Matching("[A-Za-z0-9_-]{8,40}", "8 to 40 letters and digits")]
+    events: Annotated[tuple[_Action, ...], Sized(1, MAX_BATCH)]
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """Whom the experimenter invites.
+
+    Args:
+        listener: Name of the listener; a number is given if there is none.
+    """
+
+    listener: str | None = None
+
+
+_Message = TypeVar("_Message")
+
+
+def parse_message(body: bytes, kind: type[_Message]) -> _Message:
+    """A JSON object as a typed class; text that could break a line is written out in errors.
 
     Raises:
-        EventRefusedError: If it is anything else.
+        EventRefusedError: If a key is unknown, missing, twice there or of another type.
     """
     try:
-        found = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise EventRefusedError("the body is not JSON") from error
-    if not isinstance(found, dict):
-        raise EventRefusedError("the body is not a JSON object")
-    return found
+        return read_json(body, kind, error=TextFileError, name="the message", limits=_LIMITS)
+    except TextFileError as error:
+        raise EventRefusedError(str(error)) from None
 
 
 def parse_events(body: bytes) -> list[Event]:
     """A batch of numbered events of one writer.
 
     Raises:
-        EventRefusedError: If a key is unknown, missing or of another type.
+        EventRefusedError: If it is anything else.
     """
-    found = parse_json(body)
-    if set(found) != {"writer", "events"}:
-        raise EventRefusedError("expected writer and events")
-    writer, listed = found["writer"], found["events"]
-    if not isinstance(writer, str) or not _WRITER.fullmatch(writer):
-        raise EventRefusedError("writer is 8 to 40 letters and digits")
-    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_BATCH:
-        raise EventRefusedError(f"events is a list of 1 to {MAX_BATCH}")
-    return [_event(writer, one) for one in listed]
+    batch = parse_message(body, _Batch)
+    return [Event(writer=batch.writer, **vars(action)) for action in batch.events]
 
 
 def check_answers(study: Study, event: Event) -> None:
@@ -71,12 +84,12 @@ def check_answers(study: Study, event: Event) -> None:
     """
     if event.kind != "answers":
         return
-    answers = json_object(event.detail)
+    answers = parse_answers(event.detail)
     for question in study.questions:
         if not question.accepts(answers.get(question.name)):
             raise EventRefusedError(f"the answer to {question.name} does not fit")
     if unknown := set(answers) - {question.name for question in study.questions}:
-        raise EventRefusedError(f"nobody asked for {sorted(unknown)[0]}")
+        raise EventRefusedError(f"nobody asked for {sorted(unknown)[0][:60]}")
 
 
 def audio_key(built: BuiltStudy, session: Session, page: int, slot: int) -> str:
@@ -108,7 +121,7 @@ def describe(built: BuiltStudy, session: Session, state: SessionState) -> dict[s
     }
 
 
-def _question(question: Any) -> dict[str, Any]:
+def _question(question: Question) -> dict[str, Any]:
     return {
         "name": question.name,
         "text": question.text,
@@ -145,32 +158,3 @@ def _page(built: BuiltStudy, session: Session, state: SessionState) -> dict[str,
             for slot in range(len(coming.slots))
         ],
     }
-
-
-def _event(writer: str, found: object) -> Event:
-    if not isinstance(found, dict):
-        raise EventRefusedError("an event is an object")
-    if unknown := set(found) - set(_KEYS):
-        raise EventRefusedError(f"an event has no {sorted(unknown)[0]!r}"[:100])
-    if missing := _NEEDED - set(found):
-        raise EventRefusedError(f"an event lacks {sorted(missing)[0]}")
-    for name, value in found.items():
-        if not isinstance(value, _KEYS[name]) or isinstance(value, bool):
-            raise EventRefusedError(f"{name} is of another type")
-    if not 1 <= found["number"] < 2**53:
-        raise EventRefusedError("numbers start at 1")
-    if not 0.0 <= found.get("client_s", 0.0) < 1e11:
-        raise EventRefusedError("client_s is seconds since 1970")
-    floats = {name: float(found[name]) for name in ("value", "client_s") if name in found}
-    return Event(**{"writer": writer, **found, **floats})
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)

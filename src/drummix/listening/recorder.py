@@ -7,6 +7,7 @@ cost a few syncs of the disk, not a hundred.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -18,17 +19,34 @@ from drummix.listening.events import Event, EventRefusedError, SessionState
 from drummix.listening.messages import check_answers
 from drummix.listening.store import ResultStore, Session, token_hash
 
+_LOG = logging.getLogger("drummix.listening")
+
 MAX_EVENTS = 50_000
 """Of one session; a listener's hour of busy sliders stays below a tenth of it."""
 
 
+class NotSavedError(Exception):
+    """The disk does not take events at the moment; sending them again later may do.
+
+    It is an answer to a client and never reaches the command line.
+    """
+
+
 @dataclass
 class LiveSession:
-    """A session in memory: its state, and what was taken in, to know a replay."""
+    """A session in memory: its state, and what was taken in, to know a replay.
+
+    Args:
+        session: The session.
+        state: What it has become.
+        seen: Writer and number -> what was taken in.
+        is_lost: Whether something in it never reached the disk; the disk is read anew then.
+    """
 
     session: Session
     state: SessionState
     seen: dict[tuple[str, int], Event] = field(default_factory=dict)
+    is_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,20 @@ class _Waiting:
     live: LiveSession
     events: Sequence[Event]
     answer: asyncio.Future[Recorded]
+    outcome: Recorded | None = None
+    new: Sequence[Event] = ()
+
+    def fail(self, error: Exception) -> None:
+        """Answer that nothing was saved; what memory has of the session goes with it."""
+        self.live.is_lost = True
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def succeed(self) -> None:
+        """Answer what was saved and what was refused."""
+        assert self.outcome is not None
+        if not self.answer.done():
+            self.answer.set_result(self.outcome)
 
 
 class Recorder:
@@ -72,15 +104,16 @@ class Recorder:
     async def find(self, token: str) -> LiveSession | None:
         """The session whose link has this token."""
         key = token_hash(token)
-        if key not in self._live:
-            # Not behind the commits: whoever tries wrong links does not hold up the ratings.
-            async with self._reading:
-                if key not in self._live:
-                    live = await asyncio.to_thread(self._read, token)
-                    if live is None:
-                        return None
-                    self._live[key] = live
-        return self._live[key]
+        if (known := self._in_memory(key)) is not None:
+            return known
+        # Not behind the commits: whoever tries wrong links does not hold up the ratings.
+        async with self._reading:
+            if (known := self._in_memory(key)) is not None:
+                return known
+            live = await asyncio.to_thread(self._read, token)
+            if live is not None:
+                self._live[key] = live
+            return live
 
     async def enrol(self, listener: str | None = None) -> tuple[Session, str]:
         """Give a new listener a place; see `enrolment.enrol`."""
@@ -95,13 +128,18 @@ class Recorder:
         An event that is there already, with the same number and content, counts as saved.
 
         Raises:
-            sqlite3.Error: If the disk does not take them; nothing was acknowledged.
+            NotSavedError: If the disk does not take them; nothing was acknowledged.
+            EventRefusedError: If these can never be stored; nothing was acknowledged.
         """
         waiting = _Waiting(live, events, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         # A client that hangs up must not take the others' commit with it.
         await asyncio.shield(asyncio.create_task(self._flush()))
         return await waiting.answer
+
+    def _in_memory(self, key: str) -> LiveSession | None:
+        live = self._live.get(key)
+        return None if live is None or live.is_lost else live
 
     def _read(self, token: str) -> LiveSession | None:
         session = self._reader.find_session(token)
@@ -122,31 +160,47 @@ class Recorder:
 
     async def _commit(self) -> None:
         batch, self._waiting = self._waiting, []
+        try:
+            taken_in = [one for one in batch if self._is_taken_in(one)]
+            # What one window of a session could not take in, its other windows may build on.
+            await self._put([one for one in taken_in if not one.live.is_lost])
+        finally:
+            # Whatever happened, nobody waits for ever.
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.fail(NotSavedError())
+
+    def _is_taken_in(self, waiting: _Waiting) -> bool:
+        try:
+            if waiting.live.is_lost:
+                raise NotSavedError
+            waiting.new, waiting.outcome = self._take_in(waiting.live, waiting.events)
+        except Exception as error:
+            waiting.fail(_answer_to(error))
+            return False
+        return True
+
+    async def _put(self, batch: Sequence[_Waiting]) -> None:
+        """Commit together, or each session alone where one of them cannot be stored."""
         now_s = time.time()
-        answers, rows = [], []
-        for waiting in batch:
-            new, answer = self._take_in(waiting.live, waiting.events)
-            answers.append(answer)
-            if new:
-                rows.append((waiting.live.session.session, new, now_s))
+        rows = [(one.live.session.session, one.new, now_s) for one in batch if one.new]
         try:
             if rows:
                 await asyncio.to_thread(self._store.record, rows)
-        except sqlite3.Error as error:
-            # What was applied in memory is not on the disk: forget it and read the disk again.
+        except Exception as error:
+            by_session: dict[str, list[_Waiting]] = {}
             for waiting in batch:
-                await self._reload(waiting.live)
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
-            return
-        for waiting, answer in zip(batch, answers, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(answer)
-
-    async def _reload(self, live: LiveSession) -> None:
-        async with self._reading:
-            fresh = await asyncio.to_thread(self._load, live.session)
-        live.state, live.seen = fresh.state, fresh.seen
+                by_session.setdefault(waiting.live.session.session, []).append(waiting)
+            # A disk that is full, locked or gone is so for every session.
+            if len(by_session) == 1 or isinstance(error, sqlite3.OperationalError):
+                for waiting in batch:
+                    waiting.fail(_answer_to(error))
+            else:
+                for alone in by_session.values():
+                    await self._put(alone)
+        else:
+            for waiting in batch:
+                waiting.succeed()
 
     def _take_in(self, live: LiveSession, events: Sequence[Event]) -> tuple[list[Event], Recorded]:
         new: list[Event] = []
@@ -174,3 +228,11 @@ class Recorder:
         if replace(known, client_s=0.0) != replace(event, client_s=0.0):
             raise EventRefusedError("this number was used for something else")
         return True
+
+
+def _answer_to(error: Exception) -> Exception:
+    """What a client is told: try again later, or that this can never be."""
+    if isinstance(error, NotSavedError | sqlite3.OperationalError):
+        return NotSavedError()
+    _LOG.error("a batch of actions could not be stored: %.200r", error)
+    return EventRefusedError("these actions cannot be stored; none of them was")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import mimetypes
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,19 +25,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drummix.errors import SettingError
 from drummix.listening.build import BuiltStudy
-from drummix.listening.enrolment import MAX_NAME_CHARS
 from drummix.listening.events import EventRefusedError
 from drummix.listening.limits import RateLimit
 from drummix.listening.messages import (
     MAX_BODY_BYTES,
+    Invitation,
     audio_key,
     describe,
     parse_events,
-    parse_json,
+    parse_message,
 )
 from drummix.listening.progress import progress_of
 from drummix.listening.ratings import ratings_to_csv
-from drummix.listening.recorder import LiveSession, Recorder
+from drummix.listening.recorder import LiveSession, NotSavedError, Recorder
 from drummix.listening.store import DATABASE_NAME, ResultStore, read_ratings
 
 SECURITY_HEADERS = {
@@ -175,11 +174,10 @@ class _Endpoints:
             raise _RefusedError(429, "too many messages; they are kept, try again in a second")
         try:
             batch = parse_events(await _body(request, MAX_BODY_BYTES))
+            recorded = await self._recorder.record(live, batch)
         except EventRefusedError as error:
             raise _RefusedError(400, str(error)) from None
-        try:
-            recorded = await self._recorder.record(live, batch)
-        except sqlite3.Error:
+        except NotSavedError:
             raise _RefusedError(503, "the disk takes nothing at the moment; try again") from None
         refused = [{"number": number, "reason": reason} for number, reason in recorded.refused]
         return JSONResponse(
@@ -213,11 +211,8 @@ class _Endpoints:
     async def invite(self, request: Request) -> Response:
         self._check_admin(request)
         try:
-            found = parse_json(await _body(request, 1024))
-            listener = found.pop("listener", None)
-            if found or not (listener is None or isinstance(listener, str)):
-                raise EventRefusedError(f"listener is a name of up to {MAX_NAME_CHARS} letters")
-            _, token = await self._recorder.enrol(listener or None)
+            asked = parse_message(await _body(request, 1024), Invitation)
+            _, token = await self._recorder.enrol(asked.listener or None)
         except (EventRefusedError, SettingError) as error:
             raise _RefusedError(400, str(error)) from None
         return JSONResponse({"token": token})

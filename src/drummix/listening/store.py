@@ -295,7 +295,8 @@ class ResultStore:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite ends it on its own after some errors
+                self._db.execute("ROLLBACK")
             raise
 
 

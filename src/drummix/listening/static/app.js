@@ -3,7 +3,7 @@
 import { Api } from "./api.js";
 import { element, paragraphs, show } from "./dom.js";
 import { Engine } from "./engine.js";
-import { EventQueue, safeStorage } from "./queue.js";
+import { EventQueue, safeStorage, storable } from "./queue.js";
 import { RatingPage } from "./rating.js";
 
 const TOKEN_KEY = "drummix:link";
@@ -232,7 +232,7 @@ function questionField(question) {
     read = () => (input.value === "" ? null : Number(input.value));
   } else {
     input = element("input", { type: "text", id, required, maxLength: 500, "aria-labelledby": `${id}-t` });
-    read = () => (input.value.trim() === "" ? null : input.value.trim());
+    read = () => storable(input.value).trim() || null;
   }
   const text = question.text + (required ? "" : " (optional)");
   const label = element("div", { id: `${id}-t`, className: "label", textContent: text });

@@ -5,6 +5,15 @@ const BATCH = 100;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 4000;
 
+/** A text without what no file could keep: half characters and control characters but line breaks. */
+export function storable(text) {
+  return text.replace(/(?![\t\n\r])[\p{Cc}\p{Cs}]/gu, "");
+}
+
+function withStorableText(event) {
+  return typeof event.detail === "string" ? { ...event, detail: storable(event.detail) } : event;
+}
+
 /** localStorage, or memory where the browser forbids it. */
 export function safeStorage() {
   try {
@@ -61,7 +70,7 @@ export class EventQueue {
 
   /** Keep an action and send it. */
   push(event) {
-    const numbered = { ...event, number: this.next, client_s: Date.now() / 1000 };
+    const numbered = { ...withStorableText(event), number: this.next, client_s: Date.now() / 1000 };
     this.next += 1;
     this.waiting.get(this.writer).push(numbered);
     this._keep(this.writer);
@@ -150,7 +159,9 @@ export class EventQueue {
     for (const key of keys.filter((name) => name?.startsWith(this.prefix))) {
       try {
         const events = JSON.parse(this.storage.getItem(key));
-        if (Array.isArray(events)) this.waiting.set(key.slice(this.prefix.length), events);
+        if (Array.isArray(events)) {
+          this.waiting.set(key.slice(this.prefix.length), events.map(withStorableText));
+        }
       } catch {
         this.storage.removeItem(key);
       }
