@@ -1,4 +1,4 @@
-"""Damaged text files: settings, styles, cards, corpora, kits, records and logs."""
+"""Damaged text files, settings, styles, cards, corpora, kits, records and logs, and MIDI."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import mido
 import numpy as np
 
 from drummix import audio
@@ -20,7 +21,7 @@ from drummix.batch.outcome import Outcome
 from drummix.batch.record import Job, inputs_of, recorded_outcome, write_record
 from drummix.corpus.checking import check_corpus
 from drummix.corpus.drumgizmo import read_kit
-from drummix.corpus.groove import read_groove_index
+from drummix.corpus.groove import read_groove_index, read_midi
 from drummix.corpus.hits import read_item_hits
 from drummix.corpus.manifest import (
     CorpusItem,
@@ -212,7 +213,12 @@ def _source_targets(folder: Path) -> list[Target]:
     )
     midimap = kit / "midimap.xml"
     midimap.write_text('<midimap><map note="36" instr="Kick"/></midimap>')
+    performance = groove / "1.mid"
+    notes = [mido.Message("note_on", note=n, velocity=90, time=60) for n in (36, 38, 22, 49)]
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=400_000), *notes])
+    mido.MidiFile(tracks=[track], ticks_per_beat=480).save(performance)
     return [
+        Target("performance", performance, lambda: read_midi(performance)),
         Target("info.csv", index, lambda: read_groove_index(groove)),
         Target("kit file", kit / "drumkit.xml", lambda: read_kit(kit)),
         Target("instrument of a kit", instrument, lambda: read_kit(kit)),

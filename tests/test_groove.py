@@ -200,6 +200,18 @@ def test_type_2_and_film_frames_are_refused(tmp_path: Path) -> None:
         read_midi(path)
 
 
+def test_a_performance_of_days_is_refused(tmp_path: Path) -> None:
+    path = write_midi(tmp_path / "a.mid", [note(36, 100), note(38, 9, ticks=2**28 - 1)])
+    with pytest.raises(CorpusError, match=r"a\.mid lasts \S+ hours; expected at most 24$"):
+        read_midi(path)
+
+
+def test_a_pipe_in_place_of_a_midi_file_does_not_hold_us_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mid")
+    with pytest.raises(CorpusError, match="no ordinary file"):
+        read_midi(tmp_path / "a.mid")
+
+
 def test_missing_midi_file_says_which(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"gone\.mid does not exist"):
         read_midi(tmp_path / "gone.mid")

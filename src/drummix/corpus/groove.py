@@ -8,6 +8,7 @@ whose polyphonic aftertouch is a hand that grabs a cymbal.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import mido
 
 from drummix.errors import CorpusError
 from drummix.plain_data import Matching, PathText, Sized, Within
+from drummix.plain_data.files import Place, read_bytes
 from drummix.plain_data.tables import read_rows
 
 PARTS = ("train", "validation", "test")
@@ -39,6 +41,10 @@ _PEDAL_CONTROLLER = 4
 # From here on the pedal holds the cymbals shut: a little before its end, as sensors drift.
 _PEDAL_SHUT = 86
 
+MAX_DURATION_S = 86_400.0
+"""Longest performance: what is rendered of it is held in memory."""
+
+_MAX_MIDI_BYTES = 16_000_000
 _Word = Annotated[str, Sized(1, 200)]
 
 
@@ -158,13 +164,14 @@ def read_midi(path: Path) -> tuple[PerformedHit, ...]:
         The hits; flams and drags stay the separate close strokes that the file holds.
 
     Raises:
-        CorpusError: If the file is missing, is not a MIDI file, or counts time in film frames.
+        CorpusError: If the file is missing, is not a MIDI file, counts time in film frames, or
+            lasts longer than a day.
     """
+    place = Place(str(path), CorpusError, "is the Groove MIDI Dataset complete?")
+    content = read_bytes(path, place, _MAX_MIDI_BYTES)
     try:
-        midi = mido.MidiFile(path)
+        midi = mido.MidiFile(file=io.BytesIO(content))
         messages = list(midi) if midi.ticks_per_beat > 0 else None
-    except FileNotFoundError:
-        raise CorpusError(f"{path} does not exist; is the Groove MIDI Dataset complete?") from None
     except Exception as error:  # mido lets through whatever its parser stumbles over
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CorpusError(
@@ -172,6 +179,12 @@ def read_midi(path: Path) -> tuple[PerformedHit, ...]:
         ) from None
     if messages is None:
         raise CorpusError(f"{path} counts time in film frames; export it with a tempo instead")
+    duration_s = sum(message.time for message in messages)
+    if not duration_s <= MAX_DURATION_S:
+        raise CorpusError(
+            f"{path} lasts {duration_s / 3600.0:.3g} hours; expected at most "
+            f"{MAX_DURATION_S / 3600.0:g}"
+        )
     return _hits(messages)
 
 
