@@ -26,8 +26,8 @@ import drummix.evaluation.speed as speed
 from drummix.evaluation.bench import paper_size_model
 from drummix.levels import LoudnessMeter
 from drummix.mixers import base, waveunet
-from drummix.mixers.compute import Compute, settle
-from drummix.mixers.runtimes import load_network
+from drummix.mixers.compute import Compute, resolve_compute
+from drummix.mixers.native import load_network
 from drummix.mixers.weights import load_model
 from drummix.mixing import mix_to_file, run
 from drummix.mixing.scratch import Scratch
@@ -136,7 +136,7 @@ def main() -> None:
         model = paper_size_model(folder, rng) if options.filters == 24 else shipped
         speed.RATE_HZ = options.rate
         takes = speed.write_session(folder / "takes", 60.0 * options.minutes, rng)
-        network = load_network(model, settle(Compute(), model.config))
+        network = load_network(model, resolve_compute(Compute(), model.config))
         alone(network, 200_000)  # warms up
         n_frames = round(60.0 * options.minutes * model.rate_hz)
         alone_s, whole_s = [], []

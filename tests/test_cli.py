@@ -21,7 +21,6 @@ from drummix.cli.inspect import report_lines
 from drummix.inspection import inspect_session
 from drummix.mixers import weights
 from drummix.mixers.architecture import WaveUNetConfig
-from drummix.mixers.forest import trees
 from drummix.mixers.registry import DESCRIPTIONS
 from drummix.mixers.weights import parameter_shapes, write_model
 
@@ -63,7 +62,6 @@ def shipped_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def shipped(shipped_folder, monkeypatch) -> Path:
-    assert trees.SHIPPED.is_dir()  # loaded by now: the forest stays where it is
     monkeypatch.setattr(weights, "SHIPPED_FOLDER", shipped_folder)
     return shipped_folder
 

@@ -11,13 +11,14 @@ from drummix.mixers import base, weights
 from drummix.mixers.anchor import AnchorMixer, mask_kernel
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.compute import Compute
+from drummix.mixers.native import load_network
 from drummix.mixers.rate import resample_blocks
 from drummix.mixers.registry import DESCRIPTIONS, make_mixer, systems
 from drummix.mixers.segments import even_segments, paper_segments, run_segments
 from drummix.mixers.slots import FEEDS, route_stems
 from drummix.mixers.streaming import ahead
 from drummix.mixers.unity import UnityMixer
-from drummix.mixers.waveunet import WaveUNetMixer, load_network
+from drummix.mixers.waveunet import WaveUNetMixer
 from drummix.mixers.weights import load_model, parameter_shapes, write_model
 from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, PAPER_ROLES, Role
@@ -298,10 +299,21 @@ def test_result_does_not_depend_on_hop_or_block_size(model, rate_hz, monkeypatch
         assert relative_db(mix - expected, expected) < -100.0
 
 
+@pytest.mark.parametrize("paper_segments", [False, True])
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 48_000])
+def test_silence_stays_silence(model, rate_hz, paper_segments):
+    silence = Audio(np.zeros((1, 20_000), np.float32), rate_hz)
+    session = open_session({role.value: silence for role in PAPER_ROLES})
+    assert np.abs(load_network(model).answer_to_silence).min() > 1e-4
+    mix = joined(WaveUNetMixer("w", model, is_paper_segments=paper_segments).plan(session))
+    np.testing.assert_array_equal(mix, 0.0)
+
+
 def test_mix_is_the_network_over_the_stems_in_the_models_order(model):
     session = paper_session(3000)
     stems = session.read()
-    expected = one_pass(SMALL, load_network(model), stems)
+    network = load_network(model)
+    expected = one_pass(SMALL, network, stems) - network.answer_to_silence
     np.testing.assert_allclose(joined(WaveUNetMixer("w", model).plan(session)), expected, atol=1e-6)
 
 
@@ -390,7 +402,6 @@ def test_settings_name_the_model_by_its_checksum(model):
     settings = WaveUNetMixer("w", model).plan(paper_session(100)).settings
     assert settings["model"]["sha256"] == model.sha256
     assert settings["runtime"].startswith("native, numpy")
-    assert settings["precision"] == "float32"
     assert settings["segments"] == "even"
     paper = WaveUNetMixer("w", model, is_paper_segments=True).plan(paper_session(100)).settings
     assert paper["segments"] == "paper"

@@ -4,14 +4,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from typer.testing import CliRunner
 
+import made
+from drummix.cli import app
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
-from drummix.mixers.compute import Settled
 from drummix.mixers.graph import build_graph
+from drummix.mixers.native import load_network
 from drummix.mixers.native.network import NativeNetwork
-from drummix.mixers.runtimes import OpenVinoNetwork
 from drummix.mixers.upsampling import even_kernel, odd_kernel
-from drummix.mixers.weights import parameter_shapes
+from drummix.mixers.weights import load_model, parameter_shapes, write_model
+from drummix.roles import PAPER_ROLES
 
 
 def random_tensors(config, seed=0):
@@ -69,13 +72,8 @@ def by_onnxruntime(config, tensors):
     return lambda stems: session.run(None, {"stems": stems[np.newaxis]})[0][0]
 
 
-def by_openvino(config, tensors):
-    settled = Settled("openvino", "float32", threads=1, hop_frames=config.decimation, notices=())
-    return OpenVinoNetwork(config, tensors, settled)
-
-
 runtimes = pytest.mark.parametrize(
-    "load", [by_native, by_openvino, by_onnxruntime], ids=["native", "openvino", "onnxruntime"]
+    "load", [by_native, by_onnxruntime], ids=["native", "onnxruntime"]
 )
 
 
@@ -144,6 +142,23 @@ def test_paper_size_network_equals_the_trained_module(load):
     np.testing.assert_allclose(mix, expected, atol=1e-6 * np.abs(expected).max())
 
 
+def test_a_sample_reaches_a_step_of_decimation_less_one_beyond_the_context():
+    """Of an impulse with nothing around it, at the phases of decimation that reach furthest."""
+    config = WaveUNetConfig(n_inputs=1, n_outputs=1, filters=1)
+    tensors = {
+        name: np.full(shape, 1.0 if name.endswith("weight") else 0.0, np.float32)
+        for name, shape in parameter_shapes(config).items()
+    }
+    n_frames, back, ahead = config.input_frames(60), 0, 0
+    middle = n_frames // 2 // config.decimation * config.decimation
+    for position in (middle, middle + 500, middle + 1010):
+        impulse = np.zeros((1, n_frames), np.float32)
+        impulse[0, position] = 1.0
+        heard = np.flatnonzero(plain_forward(config, tensors, impulse)[0]) + config.context_frames
+        back, ahead = max(back, position - heard[0]), max(ahead, heard[-1] - position)
+    assert back == ahead == config.context_frames + config.decimation - 1 == 17_398
+
+
 def test_paper_size_graph_is_valid_onnx_of_the_papers_lengths():
     config = WaveUNetConfig()
     model = build_graph(config, random_tensors(config))
@@ -175,3 +190,34 @@ def test_short_kernels_give_upsampling_then_convolution():
     odd = np.correlate(below, odd_kernel(kernel)[0, 0], mode="valid")
     np.testing.assert_allclose(expected[::2], even, atol=1e-12)
     np.testing.assert_allclose(expected[1::2], odd, atol=1e-12)
+
+
+def test_an_exported_file_says_and_does_what_is_needed_to_mix_with_it(tmp_path):
+    config = WaveUNetConfig(levels=3, filters=2)
+    tensors = random_tensors(config)
+    card = made.model_card(config, "dry", input_levels="staged")
+    folder = write_model(tmp_path, "net", tensors, card, is_float32=True)
+    ran = CliRunner().invoke(app, ["export-onnx", str(folder), "-o", str(tmp_path / "net.onnx")])
+    assert (ran.exit_code, ran.stdout) == (0, f"{tmp_path / 'net.onnx'}\n")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    known = session.get_modelmeta().custom_metadata_map
+    assert (known["target"], known["input_levels"], known["rate_hz"]) == ("dry", "staged", "44100")
+    assert known["roles"].split(",") == [role.value for role in PAPER_ROLES]
+    # A session of 3,000 samples with zeros around it, as long as the network takes.
+    context, step = int(known["context_frames"]), int(known["step_frames"])
+    n_frames = int(known["least_frames"])
+    n_frames += -(-(3000 + 2 * context - n_frames) // step) * step
+    stems = np.zeros((1, 8, n_frames), np.float32)
+    stems[..., context : context + 3000] = np.random.default_rng(0).normal(size=(8, 3000))
+    [mix] = session.run(None, {"stems": stems})
+    network = load_network(load_model(folder))
+    played = network.stream(iter([stems[0, :, context : context + 3000]]), 3000)
+    expected = np.concatenate(list(played), axis=1)
+    np.testing.assert_allclose(mix[0, :, :3000], expected, atol=2e-6 * np.abs(expected).max())
+
+
+def test_an_export_of_another_kind_of_file_is_refused(tmp_path):
+    ran = CliRunner().invoke(app, ["export-onnx", "waveunet-dry", "-o", str(tmp_path / "net.bin")])
+    assert ran.exit_code == 1
+    assert "--out is" in ran.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from drummix.corpus.manifest import MICROPHONE_FOLDERS
 from drummix.errors import MissingExtraError, OutputError, WeightsError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.graph import build_graph
-from drummix.mixers.runtimes import load_network
+from drummix.mixers.native import load_network
 from drummix.mixers.weights import load_model
 from drummix.nn.tf_checkpoint import checkpoint_prefix, import_checkpoint, read_checkpoint
 from drummix.roles import PAPER_ROLES

@@ -84,8 +84,6 @@ def identity_of(options: MixOptions, level: OutputLevel) -> dict[str, Any]:
         "as_recorded": options.as_recorded,
         "paper_segments": options.paper_segments,
         "match_levels": options.match_levels,
-        "precision": options.compute.precision if options.compute else "full",
-        "runtime": options.compute.runtime if options.compute else "auto",
         "lufs": level.lufs,
         "ceiling_dbtp": level.ceiling_dbtp,
     }

@@ -24,6 +24,7 @@ from drummix.cli import (
     corpus,
     demo,
     evaluate,
+    export_onnx,
     finetune,
     forest,
     import_checkpoint,
@@ -106,6 +107,7 @@ train.register(app)
 finetune.register(app)
 forest.register(app)
 import_checkpoint.register(app)
+export_onnx.register(app)
 evaluate.register(app)
 compare.register(app)
 robustness.register(app)

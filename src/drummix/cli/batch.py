@@ -14,8 +14,6 @@ from drummix.cli.mix_options import (
     MatchLevels,
     Memory,
     PaperSegments,
-    PrecisionOption,
-    RuntimeOption,
     StyleFile,
     System,
     Threads,
@@ -79,8 +77,6 @@ def batch_command(
     ] = None,
     threads: Threads = None,
     memory: Memory = None,
-    precision: PrecisionOption = "full",
-    runtime: RuntimeOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Mix every session below a folder, going on where an earlier run stopped."""
@@ -94,7 +90,7 @@ def batch_command(
         weights=weights,
         style=style,
         match_levels=match_levels,
-        compute=parse_compute(threads, memory, precision, runtime),
+        compute=parse_compute(threads, memory),
     )
     with shown_progress() as progress:
         batch = mix_many(

@@ -62,6 +62,4 @@ def bench_command(
         return
     for grid in bench.grids():
         typer.echo((grid.to_markdown() if as_markdown else grid.to_text()) + "\n")
-    if not bench.has_bf16:
-        say("note: this processor has no bfloat16, so --precision fast was not measured")
     say(f"({provenance()})")

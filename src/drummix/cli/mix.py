@@ -14,8 +14,6 @@ from drummix.cli.mix_options import (
     MatchLevels,
     Memory,
     PaperSegments,
-    PrecisionOption,
-    RuntimeOption,
     StyleFile,
     System,
     Threads,
@@ -91,8 +89,6 @@ def mix_command(
     match_levels: MatchLevels = False,
     threads: Threads = None,
     memory: Memory = None,
-    precision: PrecisionOption = "full",
-    runtime: RuntimeOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Mix a folder of microphone tracks into one stereo file."""
@@ -113,7 +109,7 @@ def mix_command(
             weights=weights,
             style=style,
             match_levels=match_levels,
-            compute=parse_compute(threads, memory, precision, runtime),
+            compute=parse_compute(threads, memory),
             settings_path=settings,
             progress=progress,
         )

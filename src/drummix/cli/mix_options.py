@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,28 +38,16 @@ MatchLevels = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(help="Threads of the network; as many as cores may be used if not given."),
+    typer.Option(help="Most threads of the network; as many as cores may be used if not given."),
 ]
 Memory = Annotated[
     float | None,
     typer.Option(metavar="MB", help="Peak memory of the network's mix; 600 if not given."),
 ]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(
-        metavar="full|fast", help="fast: bfloat16 where the processor has it, 45 dB down."
-    ),
-]
-RuntimeOption = Annotated[
-    str,
-    typer.Option(metavar="auto|native|openvino", help="What computes the network."),
-]
 
 
-def parse_compute(
-    threads: int | None, memory: float | None, precision: str, runtime: str
-) -> Compute:
+def parse_compute(threads: int | None, memory: float | None) -> Compute:
     """The options of a network's computation as the library takes them."""
     from drummix.mixers.compute import Compute  # as elsewhere: help loads nothing heavy
 
-    return Compute(threads, memory, cast(Any, precision), cast(Any, runtime))
+    return Compute(threads, memory)

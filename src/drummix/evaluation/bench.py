@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from drummix.evaluation.speed import RATE_HZ, Speed, timed_mix, write_session
 from drummix.evaluation.table import Grid
 from drummix.evaluation.yardsticks import is_installed, plain_onnxruntime, plain_torch
 from drummix.mixers.architecture import PAPER_BOTTLENECK_FRAMES, WaveUNetConfig
-from drummix.mixers.compute import Compute, Settled, has_bf16, settle
-from drummix.mixers.runtimes import load_network
+from drummix.mixers.compute import Compute, resolve_compute
+from drummix.mixers.native import load_network
 from drummix.mixers.segments import paper_segments, run_segments
 from drummix.mixers.weights import Model, load_model, parameter_shapes, write_model
 from drummix.mixing import mix
@@ -40,8 +40,6 @@ SHIPPED = "waveunet-wet"
 TORCH = "PyTorch, plain, the paper's segments"
 ONNX_RUNTIME = "ONNX Runtime, plain, the paper's segments"
 NATIVE = "drummix"
-OPENVINO = "OpenVINO, restructured, long segments"
-FAST = "OpenVINO, bfloat16"
 
 _KINDS = ("plain", "split", "native")
 _TURNS = 5
@@ -111,14 +109,12 @@ class Bench:
 
     Args:
         threads: Threads of every way.
-        has_bf16: Whether the processor multiplies bfloat16.
         gemm_rate: Multiply-adds a second.
         networks: One entry a network.
         dsp: Effect or system -> seconds of stereo audio in a second on one core.
     """
 
     threads: int
-    has_bf16: bool
     gemm_rate: float
     networks: tuple[NetworkBench, ...]
     dsp: dict[str, float]
@@ -127,7 +123,6 @@ class Bench:
         """Plain data that JSON can hold."""
         return {
             "threads": self.threads,
-            "bf16": self.has_bf16,
             "gemm_multiply_adds_per_s": self.gemm_rate,
             "networks": [network.to_mapping() for network in self.networks],
             "dsp_times_real_time": self.dsp,
@@ -216,7 +211,7 @@ def measure(
         models = {f"shipped, {shipped.config.filters} filters": shipped}
         models["paper size, 24 filters"] = paper_size_model(scratch, rng)
         asked = Compute(threads=threads)
-        rate = gemm_rate(settle(asked, shipped.config).threads)
+        rate = gemm_rate(resolve_compute(asked, shipped.config).threads)
         folders = {s: write_session(scratch / f"{s:g} s", s, rng) for s in lengths_s}
         networks = []
         for label, model in models.items():
@@ -229,7 +224,8 @@ def measure(
             networks.append(_network(label, model.config, ways, tuple(speeds), rate))
         dsp = measure_dsp(rng)
         done("effects")
-    return Bench(settle(asked, shipped.config).threads, has_bf16(), rate, tuple(networks), dsp)
+    n_threads = resolve_compute(asked, shipped.config).threads
+    return Bench(n_threads, rate, tuple(networks), dsp)
 
 
 def paper_size_model(folder: Path, rng: np.random.Generator) -> Model:
@@ -250,7 +246,7 @@ def measure_ways(
 
     Args:
         model: The network.
-        asked: Threads and memory; precision and runtime are those of each way.
+        asked: Threads and memory.
         rng: Draws what is mixed.
         turns: How often; the first turn, which warms up, comes beside these.
     """
@@ -310,7 +306,7 @@ def _ways(
     model: Model, asked: Compute
 ) -> dict[str, Callable[[np.ndarray[Any, Any]], Iterator[np.ndarray[Any, Any]]]]:
     config = model.config
-    settled = settle(replace(asked, precision="full", runtime="native"), config)
+    resources = resolve_compute(asked, config)
     ways: dict[str, Any] = {}
 
     def in_paper_segments(network: Any) -> Any:
@@ -318,21 +314,13 @@ def _ways(
             paper_segments(config, stems.shape[1]), iter([stems]), config, network
         )
 
-    def as_stream(settled: Settled) -> Any:
-        network = load_network(model, settled)
-        return lambda stems: network.stream(iter([stems]), stems.shape[1])
-
     if is_installed("torch"):
-        ways[TORCH] = in_paper_segments(plain_torch(config, model.tensors, settled.threads))
+        ways[TORCH] = in_paper_segments(plain_torch(config, model.tensors, resources.threads))
     if is_installed("onnxruntime") and is_installed("onnx"):
-        plain = plain_onnxruntime(config, model.tensors, settled.threads)
+        plain = plain_onnxruntime(config, model.tensors, resources.threads)
         ways[ONNX_RUNTIME] = in_paper_segments(plain)
-    ways[NATIVE] = as_stream(settled)
-    if is_installed("openvino") and is_installed("onnx"):
-        ways[OPENVINO] = as_stream(settle(replace(asked, runtime="openvino"), config))
-        if has_bf16():
-            fast = replace(asked, runtime="openvino", precision="fast")
-            ways[FAST] = as_stream(settle(fast, config))
+    network = load_network(model, resources)
+    ways[NATIVE] = lambda stems: network.stream(iter([stems]), stems.shape[1])
     return ways
 
 

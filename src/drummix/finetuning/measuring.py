@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from drummix.effects.reverse import si_sdr_of_products
 from drummix.evaluation.metrics import level_matched, mr_stft_distance
 from drummix.mixers.base import FloatArray
-from drummix.mixers.runtimes import Network, load_network
+from drummix.mixers.native import load_network
+from drummix.mixers.native.network import NativeNetwork
 from drummix.mixers.segments import even_segments
 from drummix.mixers.weights import Model
 from drummix.nn.session_clips import Stretch
@@ -104,7 +105,7 @@ def _pieces(stretch: Stretch) -> Iterator[tuple[int, int]]:
 
 def _mixed(
     model: Model,
-    network: Network,
+    network: NativeNetwork,
     stretch: Stretch,
     first: int,
     n_frames: int,

@@ -1,32 +1,40 @@
-"""What a network may use (threads, memory, precision, runtime), and what it will use for that.
+"""What a network may use (threads, memory), and what it will use for that.
 
-In: what was asked for, and the size of the network. Out: the runtime that is there, what the
-processor can do, and frames of a segment that fit into the memory.
+In: what was asked for, and the size of the network. Out: threads, and frames of a segment that fit
+into the memory. Frames do not depend on threads, so that no bit of a mix does.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from bisect import bisect_right
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from drummix.errors import MissingExtraError, SettingError
+from drummix.errors import SettingError
 from drummix.mixers.architecture import WaveUNetConfig
-
-Precision = Literal["full", "fast"]
-Runtime = Literal["auto", "native", "openvino"]
 
 DEFAULT_MEMORY_MB = 600.0
 MOST_HOP_FRAMES = 131_072
 """Output of one segment: 3 s at 44.1 kHz. Longer ones are hardly faster."""
 
-_CPU_INFO = Path("/proc/cpuinfo")
+# Each is the least that lies above every peak measured, see "Memory" in docs/performance.md.
+_PROCESS_BYTES = 225e6
+"""Interpreter, libraries, compiled code, and what files and effects hold."""
+_THREAD_BYTES = 10e6
+"""Blocks that a thread works on."""
+_COUNTED_THREADS = 2
+"""Threads that a segment leaves room for, however many there are."""
+_READ_AHEAD = 13
+"""Numbers for each frame of an input that reading and resampling ahead hold."""
+_LOADING_BYTES = 19
+"""For each weight while weights are read and made into matrices."""
+_LOADED_BYTES = 15
+"""For each weight afterwards."""
+
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUP = Path("/proc/self/cgroup")
-_BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclass(frozen=True)
@@ -34,32 +42,23 @@ class Compute:
     """What a network may use.
 
     Args:
-        threads: Threads that share the work; None for one on every core that this process may use.
-        memory_mb: Peak memory of the whole process, in units of 10^6 bytes; None for 600.
-        precision: ``full`` is float32; ``fast`` is bfloat16 where the processor computes it.
-        runtime: ``native`` is drummix's own, ``openvino`` Intel's; ``auto`` is native for full
-            precision and OpenVINO for bfloat16.
+        threads: Most threads that share the work; None for one on every core that this process
+            may use. More than there are cores are never started.
+        memory_mb: Peak memory of the whole process, in units of 10^6 bytes; None for 600, and 10
+            more for each thread beyond two.
 
     Raises:
-        SettingError: If a value is out of range or unknown.
+        SettingError: If a value is out of range.
     """
 
     threads: int | None = None
     memory_mb: float | None = None
-    precision: Precision = "full"
-    runtime: Runtime = "auto"
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= 1024:
             raise SettingError("threads", self.threads, "expected 1 to 1024")
         if self.memory_mb is not None and not 0 < self.memory_mb < float("inf"):
             raise SettingError("memory_mb", self.memory_mb, "expected more than 0 MB, as 600")
-        for parameter, value, known in (
-            ("precision", self.precision, get_args(Precision)),
-            ("runtime", self.runtime, get_args(Runtime)),
-        ):
-            if value not in known:
-                raise SettingError(parameter, value, f"use {' or '.join(known)}")
 
     def given(self) -> dict[str, Any]:
         """What asks for something else than the default, by its name."""
@@ -68,34 +67,29 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class Settled:
+class Resources:
     """What a network will use.
 
     Args:
-        runtime: ``native`` or ``openvino``.
-        precision: ``float32`` or ``bfloat16``.
         threads: Threads that share the work.
         hop_frames: Output frames of a segment.
-        notices: What a person should know about it.
     """
 
-    runtime: Literal["native", "openvino"]
-    precision: Literal["float32", "bfloat16"]
     threads: int
     hop_frames: int
-    notices: tuple[str, ...]
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain data for `Mix.settings`."""
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for `Mix.settings`, with the library that multiplies matrices."""
+        import numpy as np
+
         return {
-            "runtime": runtime_version(self.runtime),
-            "precision": self.precision,
+            "runtime": f"native, numpy {np.__version__} with {blas_name()}",
             "threads": self.threads,
             "hop_frames": self.hop_frames,
         }
 
 
-def settle(compute: Compute, config: WaveUNetConfig) -> Settled:
+def resolve_compute(compute: Compute, config: WaveUNetConfig) -> Resources:
     """Decide what a network uses of what it may.
 
     Args:
@@ -103,29 +97,15 @@ def settle(compute: Compute, config: WaveUNetConfig) -> Settled:
         config: Size of the network.
 
     Raises:
-        MissingExtraError: If the runtime that was asked for is not installed.
         SettingError: If the memory is too little.
     """
-    notices: tuple[str, ...] = ()
-    precision: Literal["float32", "bfloat16"] = "float32"
-    if compute.precision == "fast":
-        if compute.runtime == "native":
-            notices = ("the native runtime has full precision only: --precision fast not used",)
-        elif not has_bf16():
-            notices = (
-                "--precision fast not used: this processor has no bfloat16 "
-                f"({' or '.join(sorted(_BF16_FLAGS))}); full precision instead",
-            )
-        else:
-            precision = "bfloat16"
-    is_openvino = compute.runtime == "openvino" or precision == "bfloat16"
-    if is_openvino and importlib.util.find_spec("openvino") is None:
-        asked = "--runtime openvino" if compute.runtime == "openvino" else "--precision fast"
-        raise MissingExtraError(asked, "openvino")
-    runtime: Literal["native", "openvino"] = "openvino" if is_openvino else "native"
-    threads = compute.threads or allowed_cores()
-    hop_frames = _hop_frames(compute, config, runtime, threads)
-    return Settled(runtime, precision, threads, hop_frames, notices)
+    cores = allowed_cores()
+    threads = cores if compute.threads is None else min(compute.threads, cores)
+    hop_frames = _hop_frames(compute, config)
+    if compute.memory_mb is not None:
+        left_mb = compute.memory_mb - memory_mb(config, 0, hop_frames)
+        threads = max(1, min(threads, int(left_mb * 1e6 / _THREAD_BYTES)))
+    return Resources(threads, hop_frames)
 
 
 def allowed_cores() -> int:
@@ -135,27 +115,6 @@ def allowed_cores() -> int:
     else:
         cores = os.cpu_count() or 1
     return max(1, min([cores, *_quotas()]))
-
-
-def has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware; Linux on x86 says so."""
-    try:
-        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return not _BF16_FLAGS.isdisjoint(flags.partition(":")[2].split())
-
-
-def runtime_version(runtime: str) -> str:
-    """A runtime with its version, for the settings of a mix."""
-    if runtime == "openvino":
-        import openvino  # only where it is used
-
-        return f"OpenVINO {openvino.__version__}"
-    import numpy as np
-
-    return f"native, numpy {np.__version__} with {blas_name()}"
 
 
 def blas_name() -> str:
@@ -181,25 +140,20 @@ def peak_memory_mb() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def memory_mb(
-    config: WaveUNetConfig, runtime: Literal["native", "openvino"], threads: int, hop_frames: int
-) -> float:
+def memory_mb(config: WaveUNetConfig, threads: int, hop_frames: int) -> float:
     """Peak memory of a process that mixes, in units of 10^6 bytes; measured, see docs/performance.
 
     Args:
         config: Size of the network.
-        runtime: What runs it.
         threads: Threads that share the work.
         hop_frames: Output frames of a segment.
     """
     n_parameters = config.n_parameters()
-    process = 225e6 + 10e6 * threads
-    if runtime == "openvino":
-        return (process + 95e6 + 20 * n_parameters + 24 * _map_width(config) * hop_frames) / 1e6
-    # Thirteen numbers more a frame of each input: what reading and resampling ahead hold.
-    per_frame = 4 * (_map_width(config) + 13 * config.n_inputs)
-    # While they are read and turned into matrices, the weights take more than afterwards.
-    return (process + max(19 * n_parameters, 15 * n_parameters + per_frame * hop_frames)) / 1e6
+    per_frame = 4 * (_map_width(config) + _READ_AHEAD * config.n_inputs)
+    network = max(
+        _LOADING_BYTES * n_parameters, _LOADED_BYTES * n_parameters + per_frame * hop_frames
+    )
+    return (_PROCESS_BYTES + _THREAD_BYTES * threads + network) / 1e6
 
 
 def _map_width(config: WaveUNetConfig) -> float:
@@ -212,24 +166,22 @@ def _map_width(config: WaveUNetConfig) -> float:
     return config.n_inputs + skips + below + config.filters
 
 
-def _hop_frames(
-    compute: Compute, config: WaveUNetConfig, runtime: Literal["native", "openvino"], threads: int
-) -> int:
+def _hop_frames(compute: Compute, config: WaveUNetConfig) -> int:
     """The longest segment that fits, in whole steps of decimation."""
     limit_mb = DEFAULT_MEMORY_MB if compute.memory_mb is None else compute.memory_mb
     step = config.decimation
     hops = range(step, max(step, MOST_HOP_FRAMES) + 1, step)
 
-    def needed_mb(hop_frames: int) -> float:
-        return memory_mb(config, runtime, threads, hop_frames)
+    def needed_mb(hop_frames: int, threads: int = _COUNTED_THREADS) -> float:
+        return memory_mb(config, threads, hop_frames)
 
     fitting = bisect_right(hops, limit_mb, key=needed_mb)
-    if fitting == 0 and compute.memory_mb is not None:
+    least_mb = needed_mb(step, threads=1)
+    if limit_mb < least_mb and compute.memory_mb is not None:
         raise SettingError(
             "memory_mb",
             limit_mb,
-            f"this network takes {_rounded_up(needed_mb(step))} MB or more with {threads} "
-            f"thread{'s' if threads > 1 else ''}",
+            f"this network takes {_rounded_up(least_mb)} MB or more",
             problem=f"is {limit_mb:g} MB",
         )
     return hops[max(0, fitting - 1)]

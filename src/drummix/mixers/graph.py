@@ -15,6 +15,7 @@ same convolutions written as two-dimensional ones, for it changes layout around 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from drummix.audio import atomic_path
+from drummix.errors import SettingError
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.upsampling import even_kernel, odd_kernel
+from drummix.mixers.weights import Model
 
 FloatArray = NDArray[np.float32]
 
@@ -32,6 +36,46 @@ OUTPUT_NAME = "mix"
 _OPSET = 17
 _IR_VERSION = 8
 _TO_THE_END = np.iinfo(np.int64).max
+
+
+def write_onnx(model: Model, target: Path | str) -> Path:
+    """Write a network as an ONNX file, to run it with another runtime.
+
+    The file's metadata hold what has to be known for that: ``name``, ``target``, ``roles`` (comma
+    separated, the order of the inputs), ``rate_hz``, ``input_levels``, ``least_frames`` of an
+    input, ``step_frames`` by which longer ones differ, and ``context_frames`` on each side of the
+    output.
+
+    Args:
+        model: The network.
+        target: The file, which ends in ``.onnx``.
+
+    Returns:
+        `target`.
+
+    Raises:
+        SettingError: If the name does not end in ``.onnx``.
+        OutputError: If the file cannot be written.
+    """
+    target = Path(target)
+    if target.suffix.lower() != ".onnx":
+        raise SettingError("target", str(target), "give a name that ends in .onnx")
+    config = model.config
+    graph = build_graph(config, model.tensors)
+    metadata = {
+        "name": model.name,
+        "target": model.target,
+        "roles": ",".join(role.value for role in model.roles),
+        "rate_hz": str(model.rate_hz),
+        "input_levels": model.input_levels,
+        "least_frames": str(config.input_frames(config.min_bottleneck_frames)),
+        "context_frames": str(config.context_frames),
+        "step_frames": str(config.decimation),
+    }
+    helper.set_model_props(graph, metadata)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(graph.SerializeToString())
+    return target
 
 
 def build_graph(config: WaveUNetConfig, tensors: Mapping[str, FloatArray]) -> onnx.ModelProto:

@@ -101,7 +101,7 @@ def make_mixer(
         weights: Folder of a model to use in place of the shipped one; Wave-U-Net and forest.
         is_as_recorded: Leave the stems' levels alone before the network; Wave-U-Net only.
         is_paper_segments: Cut the session as the paper does; Wave-U-Net only.
-        compute: Threads, memory, precision and runtime of the network; Wave-U-Net only.
+        compute: Threads and memory of the network; Wave-U-Net only.
 
     Returns:
         The mixer, and what a person should know about the choice.

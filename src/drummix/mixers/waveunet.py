@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,15 +17,22 @@ from drummix.audio import resampled_length
 from drummix.gain_staging import StagedStem
 from drummix.levels import db_to_gain
 from drummix.mixers.base import FloatArray, MixPlan, Progress, mixed_blocks, stage_session
-from drummix.mixers.compute import Compute, Settled, settle
+from drummix.mixers.compute import Compute, Resources, resolve_compute
+from drummix.mixers.native import load_network
 from drummix.mixers.rate import exactly, resample_blocks
-from drummix.mixers.runtimes import Network, load_network
 from drummix.mixers.segments import paper_segments, run_segments
 from drummix.mixers.slots import Routing, route_stems
 from drummix.mixers.streaming import ahead
 from drummix.mixers.weights import Model
 from drummix.notices import Code, Notice
 from drummix.session import Session
+
+if TYPE_CHECKING:
+    from drummix.mixers.native.network import NativeNetwork
+
+
+_ROUNDING = np.float32(2.0**-25)
+"""Half of a step of single precision just below full scale, -150 dBFS."""
 
 
 class WaveUNetMixer:
@@ -36,7 +43,7 @@ class WaveUNetMixer:
         model: The network's sizes and weights.
         is_as_recorded: Whether the stems reach the network at the levels they were recorded at.
         is_paper_segments: Whether to cut the session as the paper does.
-        compute: Threads, memory, precision and runtime that it may use.
+        compute: Threads and memory that it may use.
     """
 
     def __init__(
@@ -56,11 +63,11 @@ class WaveUNetMixer:
 
     def plan(self, session: Session, *, progress: Progress | None = None) -> MixPlan:
         """Route the stems, set their levels, and get ready to run the network."""
-        settled = self._settled  # what cannot be had is said before a long session is read
+        resources = self._resources  # what cannot be had is said before a long session is read
         routing = route_stems(session.stems, self._model.roles)
         staged: tuple[StagedStem, ...] = ()
         if self._model.input_levels == "staged" and not self._is_as_recorded:
-            staged = stage_session(session, progress, threads=settled.threads)
+            staged = stage_session(session, progress, threads=resources.threads)
         matrix = input_matrix(routing, staged)
         return MixPlan(
             system=self.name,
@@ -74,13 +81,13 @@ class WaveUNetMixer:
         )
 
     @cached_property
-    def _settled(self) -> Settled:
-        return settle(self._compute, self._model.config)
+    def _resources(self) -> Resources:
+        return resolve_compute(self._compute, self._model.config)
 
     @cached_property
-    def _network(self) -> Network:
+    def _network(self) -> NativeNetwork:
         # Kept: a mixer serves many sessions, one after the other.
-        return load_network(self._model, self._settled)
+        return load_network(self._model, self._resources)
 
     def _settings(self, routing: Routing, staged: tuple[StagedStem, ...]) -> dict[str, Any]:
         model = self._model
@@ -92,7 +99,7 @@ class WaveUNetMixer:
                 "rate_hz": model.rate_hz,
                 "architecture": model.config.to_mapping(),
             },
-            **self._settled.to_mapping(),
+            **self._resources.to_dict(),
             "segments": "paper" if self._is_paper_segments else "even",
             "gain_staging": [stem.to_mapping() for stem in staged],
             **routing.to_mapping(),
@@ -118,22 +125,33 @@ class WaveUNetMixer:
         config, rate_hz = self._model.config, self._model.rate_hz
         n_frames = resampled_length(session.n_samples, session.rate_hz, rate_hz)
         inputs = resample_blocks(
-            mixed_blocks(session, matrix, threads=self._settled.threads),
+            mixed_blocks(session, matrix, threads=self._resources.threads),
             n_samples=session.n_samples,
             from_hz=session.rate_hz,
             to_hz=rate_hz,
         )
         # Reading and resampling take one core each where the network has others.
-        threads = self._settled.threads
+        threads = self._resources.threads
         inputs = ahead(inputs, threads=threads)
         if self._is_paper_segments:
             segments = paper_segments(config, n_frames)
             mix = run_segments(segments, inputs, config, self._network)
         else:
             mix = self._network.stream(inputs, n_frames)
-        mix = ahead(mix, threads=threads)
+        mix = ahead(_over_silence(mix, self._network.answer_to_silence), threads=threads)
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return exactly(session.n_samples, back)
+
+
+def _over_silence(mix: Iterator[FloatArray], answer: FloatArray) -> Iterator[FloatArray]:
+    """The mix without what the network gives for silence, so that silence stays silent.
+
+    A network is trained to be near to its targets, and so is its answer to silence, a constant.
+    """
+    for block in mix:
+        over = block - answer
+        over[np.abs(over) < _ROUNDING] = 0.0
+        yield over
 
 
 def input_matrix(routing: Routing, staged: Sequence[StagedStem]) -> FloatArray:

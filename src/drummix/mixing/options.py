@@ -28,7 +28,7 @@ class MixOptions:
         weights: Folder of a model to use in place of the shipped one.
         style: A style, or its file, to mix with in place of a system.
         match_levels: Bring the stems to the levels of the style's example.
-        compute: Threads, memory, precision and runtime of a network; None for the default.
+        compute: Threads and memory of a network; None for the default.
     """
 
     system: str = DEFAULT_SYSTEM

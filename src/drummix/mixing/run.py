@@ -104,7 +104,7 @@ def mix(
         style: A style of `drummix.match`, or its file, to mix with in place of a system.
         match_levels: Bring the stems to the levels of the style's example; without this and
             `as_recorded`, that is done where the levels are those of another session.
-        compute: Threads, memory, precision and runtime of a network; None for the default.
+        compute: Threads and memory of a network; None for the default.
         progress: Called with what is being done, samples done, and samples in all.
 
     Returns:

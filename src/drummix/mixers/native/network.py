@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,12 @@ class NativeNetwork:
             lambda start, end: window.cut(start - n_silent, end - n_silent), n_frames + delay
         )
         return _part(pushed, delay, n_frames)
+
+    @cached_property
+    def answer_to_silence(self) -> FloatArray:
+        """What it gives for silence (outputs, 1): a constant, for it is the same at every frame."""
+        frames = self._config.input_frames(self._config.min_bottleneck_frames)
+        return self(np.zeros((self._config.n_inputs, frames), np.float32))[:, :1]
 
     def _pushes(self, cut: Callable[[int, int], FloatArray], n_frames: int) -> Iterator[FloatArray]:
         """Push at least `n_frames` of a stream, of which `cut` gives frames from start to end."""
