@@ -212,6 +212,34 @@ def test_json_beyond_its_limits_is_refused_at_once(text, message):
     assert message in refusal(parse_json, text.encode(), name="it")
 
 
+def test_deep_json_is_refused_in_a_thread_of_a_small_stack():
+    # Python 3.13 dies of the last one of these without a word where its own reader meets it.
+    code = """
+import threading
+from drummix.errors import SessionError
+from drummix.plain_data import parse_json
+
+def read():
+    for start in ("[", '{"a":', '[{"a":'):
+        try:
+            parse_json((start * 100_000).encode(), error=SessionError)
+        except SessionError as error:
+            print(error)
+
+threading.stack_size(128 * 1024)
+thread = threading.Thread(target=read)
+thread.start()
+thread.join()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["the text nests deeper than 32 levels"] * 3
+
+
+def test_brackets_in_texts_are_no_nesting():
+    plain = {"[" * 50: '\\"' + "{[" * 50, "a": [{}] * 100}
+    assert parse_json(json.dumps(plain).encode(), error=SessionError) == plain
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -22,6 +22,7 @@ _Loose = TypeVar("_Loose")
 
 # Strings of one line of TOML; one that does not end takes the rest, so that none is tried twice.
 _TOML_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)|\'[^\']*+(?:\'|$)')
+_JSON_BUT_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)|[^"\[\]{}]+', re.DOTALL)
 _TOML_WORD_ENDS = re.compile(r"[\s,=\[\]{}]+")
 
 
@@ -85,6 +86,7 @@ def parse_json(
     """
 
     def load(text: str) -> Any:
+        _refuse_deep_nesting(text, limits)
         try:
             return json.loads(
                 text,
@@ -148,6 +150,21 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _whole(digits: str, limits: Limits) -> object:
     return int(digits) if len(digits.lstrip("-")) <= limits.digits else _TOO_LONG
+
+
+def _refuse_deep_nesting(text: str, limits: Limits) -> None:
+    """Refuse JSON that is too deep before it is read.
+
+    The reader calls itself for each level, and in a thread of a small stack it does not always
+    notice that there is no room left.
+    """
+    if text.count("[") + text.count("{") <= limits.depth:
+        return
+    depth = 0
+    for bracket in _JSON_BUT_BRACKETS.sub("", text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > limits.depth:
+            raise _RefusedError(f" nests deeper than {limits.depth} levels")
 
 
 def _refuse_long_keys(text: str, limits: Limits) -> None:
