@@ -29,7 +29,8 @@ from drummix import audio
 from drummix.audio import Audio
 from drummix.listening.build import BuiltStudy, build_study
 from drummix.listening.enrolment import invite
-from drummix.listening.store import ResultStore, read_answers, read_ratings
+from drummix.listening.results import read_answers, read_ratings
+from drummix.listening.store import ResultStore
 
 STUDY = """
 name = "fuzz"

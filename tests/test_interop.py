@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,11 @@ from drummix.listening.interop.transfer import export_study, import_results
 from drummix.listening.interop.webmushra import webmushra_csv
 from drummix.listening.plan import Page, SessionPlan, Slot
 from drummix.listening.ratings import UNKNOWN_PLAYS, read_ratings_csv
+from drummix.listening.results import Rating, read_ratings
 from drummix.listening.simulate import Simulation, simulate_ratings
 from drummix.listening.statistics.declared import read_declared
-from drummix.listening.store import DATABASE_NAME, Rating, ResultStore, Session
+from drummix.listening.store import DATABASE_NAME, ResultStore, Session
+from drummix.notices import Code
 
 WAET = """<?xml version="1.0" encoding="utf-8"?>
 <waetresult key="p-7" version="1.2.5">
@@ -377,6 +380,44 @@ def test_results_of_an_exported_study_get_their_names_back(
         ("one", "robot", "test"),
         ("one", "thin", "anchor"),
     }
+
+
+def test_a_study_of_an_older_drummix_with_characters_that_no_file_keeps_is_exported(
+    built: BuiltStudy, tmp_path: Path
+) -> None:
+    rate(built)
+    older = tmp_path / "older"
+    shutil.copytree(built.folder, older)
+    with ResultStore(older / DATABASE_NAME) as store:
+        session = store.sessions()[-1]
+        answers = json.dumps({"age": 30, "headphones_model": "HD\ud83d"})
+        events = [
+            Event("older", 1, "answers", detail=answers),
+            Event("older", 2, "finish", detail="bye \x00\x1b"),
+        ]
+        store.record([(session.session, events, 1e9)])
+    path, notices = export_study(older, tmp_path / "out.csv")
+    assert [(one.code, one.values["n_characters"]) for one in notices] == [
+        (Code.CHARACTERS_REPLACED, 3)
+    ]
+    beside = json.loads((tmp_path / "out.study.json").read_text(encoding="utf-8"))
+    assert beside["answers"][session.listener]["headphones_model"] == "HD\ufffd"
+    assert beside["final_comments"][session.listener] == "bye \ufffd\ufffd"
+    assert len(read_ratings_csv(path)) > 0
+
+
+def test_ratings_exported_to_the_format_of_webmushra_come_back(
+    built: BuiltStudy, tmp_path: Path
+) -> None:
+    rate(built)
+    exported, _ = export_study(built.folder, tmp_path / "mushra.csv", format="webmushra")
+    back = import_results([exported], study=built.folder)
+    kept = [row for row in read_ratings(built.folder) if row.state != "open"]
+    what = ("session", "item", "system", "role", "score", "repeat", "comment")
+    assert [[getattr(row, name) for name in what] for row in back] == [
+        [getattr(row, name) for name in what] for row in kept
+    ]
+    assert len(back) > 0
 
 
 def test_results_of_another_study_are_refused(built: BuiltStudy, tmp_path: Path) -> None:

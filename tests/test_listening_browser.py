@@ -19,7 +19,7 @@ from drummix import audio
 from drummix.audio import Audio
 from drummix.listening.build import build_study, read_built
 from drummix.listening.enrolment import invite
-from drummix.listening.store import Rating, read_answers, read_ratings
+from drummix.listening.results import Rating, read_answers, read_ratings
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("uvicorn", reason="the extra `listen` is not installed")

@@ -15,7 +15,7 @@ from drummix import audio
 from drummix.audio import Audio
 from drummix.listening.build import build_study
 from drummix.listening.enrolment import invite
-from drummix.listening.store import read_ratings
+from drummix.listening.results import read_ratings
 
 pytest.importorskip("uvicorn", reason="the extra `listen` is not installed")
 httpx = pytest.importorskip("httpx", reason="the extra `dev` is not installed")

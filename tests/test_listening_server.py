@@ -18,7 +18,8 @@ from drummix.listening.enrolment import invite
 from drummix.listening.events import Event, EventRefusedError
 from drummix.listening.limits import RateLimit
 from drummix.listening.recorder import Recorder
-from drummix.listening.store import ResultStore, read_ratings
+from drummix.listening.results import read_ratings
+from drummix.listening.store import ResultStore
 
 pytest.importorskip("starlette", reason="the extra `listen` is not installed")
 pytest.importorskip("httpx", reason="the extra `dev` is not installed")

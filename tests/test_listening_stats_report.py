@@ -15,13 +15,13 @@ from drummix.errors import SettingError
 from drummix.listening.ratings import read_ratings_csv, write_ratings_csv
 from drummix.listening.report import report_of, write_report
 from drummix.listening.report_page import Report, Section, Table, to_html, to_markdown
+from drummix.listening.results import Rating
 from drummix.listening.screening import Screening
 from drummix.listening.simulate import Effects, SimulatedSystem, Simulation, simulate_ratings
 from drummix.listening.statistics.analysis import Analysis, analyse
 from drummix.listening.statistics.conclusion import conclusion
 from drummix.listening.statistics.declared import NO_SCREENING, Declared, read_declared
 from drummix.listening.statistics.exclusion import screen
-from drummix.listening.store import Rating
 
 SYSTEMS = (
     SimulatedSystem("low", 10.0, "anchor"),
@@ -48,6 +48,14 @@ def of(rows: list[Rating], listener: str, **change: object) -> list[Rating]:
 
 def analysis_of(rows: list[Rating], **declared: object) -> Analysis:
     return analyse(rows, Declared(**declared), rng())  # type: ignore[arg-type]
+
+
+def test_an_older_table_with_a_zero_byte_is_analysed_and_it_is_said(tmp_path: Path) -> None:
+    rows = [replace(row, comment="a?b") if n == 0 else row for n, row in enumerate(rated(6))]
+    path = write_ratings_csv(rows, tmp_path / "ratings.csv")
+    path.write_bytes(path.read_bytes().replace(b"a?b", b"a\0b"))
+    analysis = write_report(path, tmp_path / "report", rng())
+    assert "ratings.csv: what listeners wrote holds 1 character" in analysis.notes[-1]
 
 
 # --- screening --------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from drummix.errors import AudioFileError, DrummixError, OutputError, SettingErr
 from drummix.levels import integrated_lufs
 from drummix.listening.build import BuiltStudy, build_study, read_built
 from drummix.listening.enrolment import invite
+from drummix.listening.results import read_ratings
 from drummix.listening.stimuli import most_active_start, with_soft_edges
-from drummix.listening.store import read_ratings
 
 RATE = 44_100
 SYSTEMS = ("human", "robot", "low")

@@ -13,18 +13,15 @@ import pytest
 from drummix.errors import SettingError
 from drummix.listening.events import Event, EventRefusedError, Rules, SessionState
 from drummix.listening.plan import Page, SessionPlan, Slot
-from drummix.listening.screening import Screening
-from drummix.listening.store import (
+from drummix.listening.results import (
     COLUMNS,
-    ResultStore,
-    Session,
-    Stimulus,
-    create_store,
     read_answers,
     read_final_comments,
     read_meta,
     read_ratings,
 )
+from drummix.listening.screening import Screening
+from drummix.listening.store import ResultStore, Session, Stimulus, create_store
 
 STIMULI = [
     Stimulus("aaa", "loop1", "human", "reference"),

@@ -1,5 +1,7 @@
 """The tidy table: written and read back as it was, and damage named with its line."""
 
+import csv
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drummix.errors import SettingError
+from drummix.listening.interop.webmushra import webmushra_csv
 from drummix.listening.ratings import (
     UNKNOWN_PLAYS,
     UNKNOWN_SLOT,
@@ -17,8 +20,8 @@ from drummix.listening.ratings import (
     read_ratings_csv,
     write_ratings_csv,
 )
+from drummix.listening.results import COLUMNS, Rating
 from drummix.listening.simulate import Simulation, simulate_ratings
-from drummix.listening.store import COLUMNS, Rating
 
 ROW = Rating(
     study="drums",
@@ -65,8 +68,12 @@ def test_simulated_study_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 @settings(max_examples=40, deadline=None)
 @example(comment="one\rtwo\r\nthree\n", score=None, name="0")
+@example(comment="'=1", score=None, name="=1+1")
+@example(comment="''tis", score=None, name="''@a")
 @given(
-    comment=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    comment=st.text(
+        st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\r\n=+-@'")
+    ),
     score=st.none() | st.floats(0, 100).map(lambda x: round(x, 6)),
     name=st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=9),
 )
@@ -76,6 +83,22 @@ def test_any_comment_score_and_name_survive(
     row = replace(ROW, comment=comment, score=score, listener=name, session=name)
     path = write_ratings_csv([row], tmp_path_factory.mktemp("t") / "ratings.csv")
     assert read_ratings_csv(path) == (row,)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'=", "''-"])
+def test_no_cell_that_a_listener_wrote_starts_as_a_formula(start: str) -> None:
+    row = replace(ROW, comment=f"{start}1+1", listener=f"{start}x", item=f"{start}y")
+    _, cells = csv.reader(io.StringIO(ratings_to_csv([row]), newline=""))
+    texts = [cells[COLUMNS.index(name)] for name in ("comment", "listener", "item")]
+    assert [text[0] for text in texts] == ["'"] * 3
+    _, cells = csv.reader(io.StringIO(webmushra_csv([row]), newline=""))
+    assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in cells)
+
+
+def test_a_zero_byte_in_a_comment_of_an_older_table_is_replaced(tmp_path: Path) -> None:
+    text = ratings_to_csv([replace(ROW, comment="a?b")]).replace("a?b", "a\0b")
+    [row] = read_ratings_csv(write(tmp_path, text))
+    assert row.comment == "a\ufffdb"
 
 
 def test_what_a_tool_did_not_record_is_an_empty_cell_and_comes_back_unknown(tmp_path: Path) -> None:
@@ -161,7 +184,8 @@ GOOD = ratings_to_csv([ROW])
             "line 3: waveunet is 'anchor' here and 'test' on line 2",
         ),
         (GOOD + 'drums,"s2', "line 3: not CSV"),
-        (GOOD + "a\0b", "line 3: a zero byte"),
+        (GOOD + "a\0b", "line 3: 1 cells instead of 18"),
+        (GOOD.replace("loop-1", "loop\0"), "line 2: item is 'loop\\x00'; expected a name without"),
         (GOOD.encode() + b"drums,\xff\xfe", "line 3: not UTF-8"),
         (b"PK\x03\x04\xe2\x28\xa1", "not UTF-8"),
     ],

@@ -260,6 +260,14 @@ def loop_bounds(text: str | None) -> tuple[float, float]:
     return start_s, end_s
 
 
+def texts_of(event: Event) -> list[str]:
+    """The texts that a listener wrote in an event that is on the disk."""
+    if event.kind != "answers":
+        return [event.detail or ""]
+    answers = json.loads(event.detail or "{}").values()
+    return [answer for answer in answers if isinstance(answer, str)]
+
+
 def _answers_on_disk(text: str) -> dict[str, Any]:
     """Answers that were checked when they came, perhaps by an older drummix."""
     return {

@@ -1,7 +1,8 @@
 """The tidy table of ratings as a CSV file: one row a slider, read strictly.
 
 In and out: `Rating` rows. What another tool did not record is an empty cell: NaN in `initial`,
-`listen_s`, `volume_db` and `page_s`, -1 in `plays`, 0 in `slot`.
+`listen_s`, `volume_db` and `page_s`, -1 in `plays`, 0 in `slot`. A text that a spreadsheet would
+compute has an apostrophe before it in the file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 
 from drummix.audio import atomic_path
 from drummix.errors import SettingError
-from drummix.listening.store import COLUMNS, Rating
+from drummix.listening.characters import cell_of, is_storable, storable, text_of
+from drummix.listening.results import COLUMNS, Rating
 
 ROLES = ("reference", "test", "anchor")
 STATES = ("open", "submitted", "finished", "imported", "simulated")
@@ -44,7 +46,7 @@ def read_ratings_csv(path: Path) -> tuple[Rating, ...]:
         SettingError: If the file is missing or damaged: with its line, the value, and what was
             expected.
     """
-    text = read_text(path)
+    text = read_text(path, may_hold_zeros=True)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         heading = next(reader, [])
@@ -68,13 +70,13 @@ def write_ratings_csv(ratings: Iterable[Rating], path: Path) -> Path:
 
 def ratings_to_csv(ratings: Iterable[Rating]) -> str:
     """The tidy table as text."""
-    return _row(COLUMNS) + "".join(
-        _row([_cell(*pair) for pair in zip(COLUMNS, astuple(rating), strict=True)])
+    return csv_line(COLUMNS) + "".join(
+        csv_line([_cell(*pair) for pair in zip(COLUMNS, astuple(rating), strict=True)])
         for rating in ratings
     )
 
 
-def _row(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
     """One line of the table; a cell that holds a line break of either kind is quoted."""
     text = io.StringIO(newline="")
     # The writer quotes the characters of its own line end, and only these.
@@ -82,8 +84,12 @@ def _row(cells: Sequence[str]) -> str:
     return text.getvalue().removesuffix("\r\n") + "\n"
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, may_hold_zeros: bool = False) -> str:
     """The text of a results file.
+
+    Args:
+        path: The file.
+        may_hold_zeros: Take zero bytes, which a comment of an older drummix may hold.
 
     Raises:
         SettingError: If it is missing, a folder, or no UTF-8 text.
@@ -99,7 +105,7 @@ def read_text(path: Path) -> str:
         raise SettingError(
             f"{path}, line {line}: not UTF-8 text; expected the file as it was exported"
         ) from error
-    if "\0" in text:
+    if "\0" in text and not may_hold_zeros:
         line = text[: text.index("\0")].count("\n") + 1
         raise SettingError(
             f"{path}, line {line}: a zero byte; the file is damaged, export it again"
@@ -159,7 +165,8 @@ def _rating(path: Path, line: int, cells: Sequence[str]) -> Rating:
     values: dict[str, Any] = {}
     for name, cell in zip(COLUMNS, cells, strict=True):
         try:
-            values[name] = _PARSERS[name](cell.strip() if name != "comment" else cell)
+            text = text_of(cell)
+            values[name] = _PARSERS[name](text if name == "comment" else text.strip())
         except _BadCellError as error:
             shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
             raise SettingError(f"{path}, line {line}: {name} is {shown!r}; {error}") from None
@@ -173,19 +180,21 @@ def _cell(name: str, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else cell_of(storable(str(value)))
 
 
 def _name(cell: str) -> str:
     if not cell:
         raise _BadCellError("expected a name")
+    if not is_storable(cell):
+        raise _BadCellError("expected a name without control characters")
     return _text(cell)
 
 
 def _text(cell: str) -> str:
     if len(cell) > MAX_CELL_CHARS:
         raise _BadCellError(f"expected at most {MAX_CELL_CHARS} characters")
-    return cell
+    return storable(cell)
 
 
 def _one_of(choices: Sequence[str]) -> Callable[[str], str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from drummix.audio import atomic_path, make_folder
-from drummix.listening.ratings import read_ratings_csv
+from drummix.listening.characters import count_unstorable
+from drummix.listening.ratings import read_ratings_csv, read_text
 from drummix.listening.report_page import Picture, Report, Section, Table, to_html, to_markdown
 from drummix.listening.report_tables import (
     component_table,
@@ -26,6 +28,7 @@ from drummix.listening.report_tables import (
 from drummix.listening.statistics.analysis import Analysis, analyse
 from drummix.listening.statistics.conclusion import conclusion, p_text
 from drummix.listening.statistics.declared import Declared, declared_beside, read_declared
+from drummix.notices import Code, Notice
 
 _CAPTIONS = {
     "violins": (
@@ -72,6 +75,9 @@ def write_report(
     )
     make_folder(folder)
     analysis = analyse(rows, declared, rng)
+    if n_replaced := count_unstorable(read_text(ratings, may_hold_zeros=True)):
+        notice = Notice.of(Code.CHARACTERS_REPLACED, ratings.name, n_characters=n_replaced)
+        analysis = replace(analysis, notes=(*analysis.notes, notice.sentence()))
     from drummix.listening.figures import draw_figures, rendered  # loads matplotlib
 
     figures = draw_figures(analysis)

@@ -38,7 +38,8 @@ from drummix.listening.messages import (
 from drummix.listening.progress import progress_of
 from drummix.listening.ratings import ratings_to_csv
 from drummix.listening.recorder import LiveSession, NotSavedError, Recorder
-from drummix.listening.store import DATABASE_NAME, ResultStore, read_ratings
+from drummix.listening.results import read_ratings
+from drummix.listening.store import DATABASE_NAME, ResultStore
 
 SECURITY_HEADERS = {
     "content-security-policy": (

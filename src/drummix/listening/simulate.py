@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from drummix.errors import SettingError
 from drummix.listening.ratings import ROLES
-from drummix.listening.store import Rating
+from drummix.listening.results import Rating
 
 FloatArray = NDArray[np.float64]
 SIMULATED = "simulated"

@@ -92,6 +92,11 @@ class Code(StrEnum):
     RESULTS_MADE_ANEW = "results_made_anew"
     ITEMS_NOT_ON_PAGE = "items_not_on_page"
     ITEM_NOT_ON_PAGE = "item_not_on_page"
+    # Listening tests.
+    CHARACTERS_REPLACED = "characters_replaced"
+    SWITCHES_CROSS_FADE = "switches_cross_fade"
+    REFERENCE_IS_GIVEN = "reference_is_given"
+    REPEATS_LEFT_OUT = "repeats_left_out"
 
 
 @dataclass(frozen=True, eq=True)
@@ -174,6 +179,7 @@ WARNINGS: frozenset[Code] = frozenset(
         Code.COMPARED_SILENT,
         Code.COMPARED_LATE,
         Code.ITEM_NOT_ON_PAGE,
+        Code.CHARACTERS_REPLACED,
     }
 )
 """The codes that are warnings; all others inform."""

@@ -17,7 +17,7 @@ from typing import Any
 from drummix.errors import SettingError
 from drummix.listening.interop.rows import imported_rating, named, number
 from drummix.listening.ratings import read_text
-from drummix.listening.store import Rating
+from drummix.listening.results import Rating
 
 
 def is_beaqle(text: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drummix.errors import SettingError
 from drummix.listening.ratings import MAX_CELL_CHARS, UNKNOWN_PLAYS, UNKNOWN_SLOT
-from drummix.listening.store import Rating
+from drummix.listening.results import Rating
 
 
 def imported_rating(

@@ -20,13 +20,15 @@ from drummix.listening.interop.webmushra import (
     webmushra_yaml,
 )
 from drummix.listening.ratings import ratings_to_csv, read_text
-from drummix.listening.store import (
+from drummix.listening.results import (
     Rating,
+    count_replaced,
     read_answers,
     read_final_comments,
     read_meta,
     read_ratings,
 )
+from drummix.notices import Code, Notice
 
 ExportFormat = Literal["tidy", "webmushra", "webmushra-study", "waet-study"]
 
@@ -96,7 +98,9 @@ def _reader(path: Path) -> Any:
 def _named_as(built: BuiltStudy, row: Rating, path: Path) -> Rating:
     """A row with the study's names in place of opaque ones."""
     by_name = {one.stimulus: one for one in built.stimuli}
-    found = by_name.get(row.system)
+    # What drummix itself exported to the tool's format has the names of systems already.
+    own = (one for one in built.stimuli if (one.item, one.system) == (row.item, row.system))
+    found = by_name.get(row.system) or next(own, None)
     if found is None and row.role == "reference":
         # webMUSHRA calls what the page names as its reference so.
         of_item = [one for one in built.stimuli if one.item == row.item]
@@ -136,7 +140,7 @@ def export_study(
     *,
     format: ExportFormat = "tidy",
     audio: str = "audio",
-) -> tuple[Path, tuple[str, ...]]:
+) -> tuple[Path, tuple[Notice, ...]]:
     """Write a study's ratings, or the study itself for another tool.
 
     Args:
@@ -154,7 +158,7 @@ def export_study(
         SettingError: If the study cannot be read, or nobody has rated yet.
         OutputError: If the file cannot be written.
     """
-    notices: Sequence[str] = ()
+    notices: Sequence[Notice] = ()
     if format == "webmushra-study":
         text, notices = webmushra_yaml(read_built(study), audio=audio.rstrip("/"))
     elif format == "waet-study":
@@ -164,6 +168,8 @@ def export_study(
         if not ratings:
             raise SettingError(f"{study}: nobody has opened a page yet; there is nothing to export")
         text = ratings_to_csv(ratings) if format == "tidy" else webmushra_csv(ratings)
+        if n_replaced := count_replaced(study):
+            notices = [Notice.of(Code.CHARACTERS_REPLACED, study.name, n_characters=n_replaced)]
         if format == "tidy":
             beside = out.with_name(f"{out.stem}.study.json")
             _write(beside, json.dumps(_declaration(study), indent=2, ensure_ascii=False))

@@ -18,8 +18,9 @@ from drummix.errors import SettingError
 from drummix.listening.build import BuiltStudy, StimulusFile
 from drummix.listening.interop.rows import imported_rating, named, number
 from drummix.listening.ratings import UNKNOWN_PLAYS, UNKNOWN_SLOT, read_text
-from drummix.listening.store import Rating
+from drummix.listening.results import Rating
 from drummix.listening.study import Question
+from drummix.notices import Code, Notice
 
 ROOTS = ("waetresult", "browserevaluationresult")
 _METRICS = (
@@ -163,7 +164,7 @@ def _whole(text: str | None, otherwise: int) -> int:
     return int(text) if text is not None and text.isascii() and text.isdecimal() else otherwise
 
 
-def waet_xml(built: BuiltStudy, *, audio: str) -> tuple[str, list[str]]:
+def waet_xml(built: BuiltStudy, *, audio: str) -> tuple[str, list[Notice]]:
     """The study as the tool's XML, and what of it the tool cannot do.
 
     Args:
@@ -206,9 +207,7 @@ def waet_xml(built: BuiltStudy, *, audio: str) -> tuple[str, list[str]]:
         _page(root, built, item, stimuli, audio)
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n', [
-        "the Web Audio Evaluation Tool cross-fades when it switches; its shortest fade is set"
-    ]
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n', [Notice(Code.SWITCHES_CROSS_FADE)]
 
 
 def _page(

@@ -17,10 +17,12 @@ from typing import Any
 
 from drummix.errors import SettingError
 from drummix.listening.build import BuiltStudy, StimulusFile
+from drummix.listening.characters import cell_of, storable, text_of
 from drummix.listening.interop.rows import imported_rating, named, number
-from drummix.listening.ratings import read_text
-from drummix.listening.store import Rating
+from drummix.listening.ratings import csv_line, read_text
+from drummix.listening.results import Rating
 from drummix.listening.study import Question
+from drummix.notices import Code, Notice
 
 COLUMNS = (
     "session_test_id",
@@ -64,6 +66,7 @@ def read_webmushra(path: Path, *, study: str | None = None) -> Iterator[Rating]:
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise SettingError(f"{where}: not {len(heading)} cells; the line is cut or damaged")
+            row = {column: text_of(cell) for column, cell in row.items()}
             if _SESSION not in heading:
                 row[_SESSION] = sessions.name(row)
             yield _rating(row, where, named(path, study, row["session_test_id"]), pages)
@@ -125,20 +128,19 @@ def webmushra_csv(ratings: Iterable[Rating]) -> str:
 
     Only pages that were submitted, as webMUSHRA knows no others.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [csv_line(COLUMNS)]
     for row in ratings:
         if row.score is None or row.page == 0 or row.state == "open":
             continue
         trial = f"{row.item}{_REPEAT}{row.repeat}" if row.repeat else row.item
         time_ms = "" if math.isnan(row.page_s) else str(round(row.page_s * 1000))
-        names = (row.study, row.session, trial, row.system)
-        writer.writerow([*names, f"{row.score:.10g}", time_ms, row.comment])
-    return text.getvalue()
+        names = [cell_of(name) for name in (row.study, row.session, trial, row.system)]
+        comment = cell_of(storable(row.comment))
+        lines.append(csv_line([*names, f"{row.score:.10g}", time_ms, comment]))
+    return "".join(lines)
 
 
-def webmushra_yaml(built: BuiltStudy, *, audio: str) -> tuple[str, list[str]]:
+def webmushra_yaml(built: BuiltStudy, *, audio: str) -> tuple[str, list[Notice]]:
     """The study as webMUSHRA's YAML, and what of it webMUSHRA cannot do.
 
     Args:
@@ -154,12 +156,9 @@ def webmushra_yaml(built: BuiltStudy, *, audio: str) -> tuple[str, list[str]]:
     notices = []
     trials = [_trial(name, found, study.question, audio) for name, found in items.items()]
     if any(sum(s.role == "reference" for s in found) != 1 for found in items.values()):
-        notices.append(
-            "webMUSHRA always plays one given reference: each page names the first mix with the "
-            "role reference, or the first of all, as that; the others are conditions"
-        )
+        notices.append(Notice(Code.REFERENCE_IS_GIVEN))
     if study.repeats:
-        notices.append("webMUSHRA has no repeated pages; they are left out")
+        notices.append(Notice.of(Code.REPEATS_LEFT_OUT, n_pages=study.repeats))
     pages: list[Any] = [
         {"type": "generic", "id": "welcome", "name": study.title, "content": study.introduction},
         {"type": "generic", "id": "consent", "name": "Consent", "content": study.consent},

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from drummix.errors import SettingError
+from drummix.listening.results import Rating
 from drummix.listening.simulate import SIMULATED, effects_of
 from drummix.listening.statistics.declared import Declared
 from drummix.listening.statistics.equivalence import MIN_LISTENERS, Equivalence, equivalence
@@ -37,7 +38,6 @@ from drummix.listening.statistics.power import Power, study_power
 from drummix.listening.statistics.published import Published, published_statistics
 from drummix.listening.statistics.reliability import Reliability, reliability
 from drummix.listening.statistics.scores import Scores
-from drummix.listening.store import Rating
 
 Verdict = Literal["different", "different, within the margin", "same within the margin", "open"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drummix.listening.results import Rating
 from drummix.listening.screening import Screening
 from drummix.listening.statistics.declared import Declared
-from drummix.listening.store import Rating
 
 Sessions = Mapping[str, Sequence[Rating]]
 # A state that says nothing about whether the listener came to the end.

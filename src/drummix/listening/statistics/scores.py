@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drummix.errors import SettingError
-from drummix.listening.store import Rating
+from drummix.listening.results import Rating
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]

@@ -15,7 +15,7 @@ One = Callable[[Notice, Spelling], str]
 Together = Callable[[Sequence[Notice], Spelling], str]
 _Sentences = Callable[[Sequence[Notice], Spelling], list[str]]
 
-_SUBJECTS = ("session", "inspecting", "mixing", "matching", "corpus", "evaluating")
+_SUBJECTS = ("session", "inspecting", "mixing", "matching", "corpus", "evaluating", "listening")
 """The modules that hold the sentences."""
 
 _BOOK: dict[Code, _Sentences] = {}
