@@ -136,7 +136,8 @@ def test_the_level_is_the_self_weighted_mean_of_the_peaks_of_overlapping_frames(
     """Computed another way: every frame by itself, from samples filtered by scipy."""
     stems, roles = bright_kit(2.0)
     half = _half_kernel().astype(np.float64)
-    padded = np.pad(stems, ((0, 0), (420, 900)))
+    first = int(np.argmax(stems.any(axis=0)))
+    padded = np.pad(stems[:, first:], ((0, 0), (420, 900)))
     filtered = lfilter(np.concatenate([half[:0:-1], half]), 1.0, padded)
     starts = range(0, filtered.shape[1] - 441, 21)
     peaks = np.array([np.abs(filtered[:, at : at + 441]).max(axis=1) for at in starts]).T

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from drummix.audio import ResamplingStream
 from drummix.errors import SettingError
-from drummix.levels import FRAME_RATE_HZ, FramePeaks, db_to_gain, gain_to_db
+from drummix.levels import FRAME_RATE_HZ, FramePeaks, db_to_gain, gain_to_db, n_silent_before
 from drummix.roles import Role
 
 FloatArray = NDArray[np.float32]
@@ -142,6 +142,8 @@ class GainStaging:
         self._roles = tuple(roles)
         self._stream = ResamplingStream(rate_hz, FRAME_RATE_HZ, len(roles))
         self._frames = FramePeaks(len(roles))
+        self._rate_hz = rate_hz
+        self._has_begun, self._n_silent, self._n_resampled = False, 0, 0
         self._stems: tuple[StagedStem, ...] | None = None
         self._sums = {power: np.zeros(len(roles)) for power in (1, 2, 4, 6)}
         self._gram = np.zeros((len(roles), len(roles)))
@@ -150,15 +152,26 @@ class GainStaging:
     def add(self, block: FloatArray) -> None:
         """Hear the next samples (stems, samples) of all stems."""
         assert self._stems is None, "the session has ended"
-        self._count(self._frames.process(self._stream.process(block)))
+        if not self._has_begun:
+            n_silent = n_silent_before(block, 0.0)
+            self._n_silent += n_silent
+            self._has_begun = n_silent < block.shape[1]
+        self._hear(self._stream.process(block))
 
     def stems(self) -> tuple[StagedStem, ...]:
         """Level and gain of every stem, at the end of the session."""
         if self._stems is None:
-            self._count(self._frames.process(self._stream.flush()))
+            self._hear(self._stream.flush())
             self._count(self._frames.flush())
             self._stems = tuple(self._stem(index, role) for index, role in enumerate(self._roles))
         return self._stems
+
+    def _hear(self, samples: FloatArray) -> None:
+        # Frames begin with the first sound, wherever it is; resampling keeps the session's phase.
+        first = self._n_silent * FRAME_RATE_HZ // self._rate_hz
+        n_before = max(0, first - self._n_resampled)
+        self._n_resampled += samples.shape[1]
+        self._count(self._frames.process(samples[:, n_before:]))
 
     def _count(self, peaks: FloatArray) -> None:
         if not peaks.shape[1]:

@@ -12,6 +12,7 @@ from drummix.levels.decibels import (
     peak_dbfs,
     rms_dbfs,
 )
+from drummix.levels.first_sound import FromFirstSound, n_silent_before
 from drummix.levels.frame_peaks import FRAME_RATE_HZ, FramePeaks
 from drummix.levels.metering import (
     GATE_LUFS,
@@ -28,12 +29,14 @@ __all__ = [
     "MIN_RATE_HZ",
     "SILENCE_DBFS",
     "FramePeaks",
+    "FromFirstSound",
     "GatedLoudness",
     "LoudnessMeter",
     "crest_db",
     "db_to_gain",
     "gain_to_db",
     "integrated_lufs",
+    "n_silent_before",
     "peak_dbfs",
     "rms_dbfs",
     "true_peak_dbtp",

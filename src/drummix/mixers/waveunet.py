@@ -18,6 +18,7 @@ from drummix.gain_staging import StagedStem
 from drummix.levels import db_to_gain
 from drummix.mixers.base import FloatArray, MixPlan, Progress, mixed_blocks, stage_session
 from drummix.mixers.compute import Compute, Resources, resolve_compute
+from drummix.mixers.first_sound import run_from_first_sound
 from drummix.mixers.native import load_network
 from drummix.mixers.rate import exactly, resample_blocks
 from drummix.mixers.segments import paper_segments, run_segments
@@ -137,7 +138,13 @@ class WaveUNetMixer:
             segments = paper_segments(config, n_frames)
             mix = run_segments(segments, inputs, config, self._network)
         else:
-            mix = self._network.stream(inputs, n_frames)
+            mix = run_from_first_sound(
+                self._network.stream,
+                inputs,
+                n_frames,
+                n_inputs=config.n_inputs,
+                step=config.decimation,
+            )
         mix = ahead(_over_silence(mix, self._network.answer_to_silence), threads=threads)
         back = resample_blocks(mix, n_samples=n_frames, from_hz=rate_hz, to_hz=session.rate_hz)
         return exactly(session.n_samples, back)

@@ -1,8 +1,7 @@
 """Peaks and energy of audio as it goes by, and the power spectrum of its frames.
 
-In: blocks of any size (channels, samples). Out: peak and sum of squares of every 10 ms, from the
-first sound on. Both the features of the stems and the rules of a wet mix go by them; the loops are
-compiled.
+In: blocks of any size (channels, samples). Out: peak and sum of squares of every 10 ms. Both the
+features of the stems and the rules of a wet mix go by them; the loops are compiled.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from drummix.arrays import BoolArray, DoubleArray, FloatArray
-from drummix.gain_staging import SILENCE_DBFS
 from drummix.levels import db_to_gain
 
 PIECE_S = 0.01
@@ -22,21 +20,6 @@ ACTIVE_DB = 60.0
 
 # Samples are finite numbers, and a sum may be formed in any order.
 _compiled = njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan", "reassoc"})
-
-
-class FromFirstSound:
-    """A stream without the silence before it, so that pieces and frames begin with the music."""
-
-    def __init__(self) -> None:
-        self._has_begun = False
-
-    def process(self, block: FloatArray) -> FloatArray:
-        """What of the next samples (channels, samples) is not before the first sound."""
-        if self._has_begun or not block.shape[1]:
-            return block
-        is_loud = (np.abs(block) > db_to_gain(SILENCE_DBFS)).any(axis=0)
-        self._has_begun = bool(is_loud.any())
-        return block[:, int(np.argmax(is_loud)) if self._has_begun else block.shape[1] :]
 
 
 class Envelope:

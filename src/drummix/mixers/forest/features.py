@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from drummix.audio import whole_pieces
 from drummix.gain_staging import SILENCE_DBFS
+from drummix.levels import FromFirstSound, db_to_gain
 from drummix.mixers.forest.envelope import (
     Envelope,
-    FromFirstSound,
     active_pieces,
     add_power,
 )
@@ -126,7 +126,7 @@ class Measuring:
     def __init__(self, roles: Sequence[Role], rate_hz: int) -> None:
         self._roles = tuple(roles)
         self._rate_hz = rate_hz
-        self._begun = FromFirstSound()
+        self._begun = FromFirstSound(db_to_gain(SILENCE_DBFS))
         self._envelope = Envelope(len(roles), rate_hz)
         self._frame_rest = np.zeros((len(roles), 0), np.float32)
         self._power = np.zeros((len(roles), _FRAME // 2 + 1))

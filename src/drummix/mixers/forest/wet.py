@@ -20,9 +20,10 @@ from drummix.effects.compressor import CompressorGain
 from drummix.effects.dynamics import compressor_gain_db
 from drummix.effects.plate import MIN_T60_S, PlateStream, decay_for_t60
 from drummix.effects.tempo import tail_s, tempo_bpm
-from drummix.levels import db_to_gain, gain_to_db
+from drummix.gain_staging import SILENCE_DBFS
+from drummix.levels import FromFirstSound, db_to_gain, gain_to_db
 from drummix.mixers.base import FloatArray
-from drummix.mixers.forest.envelope import Envelope, FromFirstSound, active_pieces
+from drummix.mixers.forest.envelope import Envelope, active_pieces
 
 WetProfile = Literal["sane", "paper", "as-heard"]
 _HIGH_CUT_HZ = 5000.0
@@ -77,7 +78,8 @@ class WetEffects:
 
 def measure_mix(blocks: Iterator[FloatArray], rate_hz: int) -> HeardMix:
     """Measure a dry mix (2, samples) as it goes by; silence before and behind does not count."""
-    begun, envelope = FromFirstSound(), Envelope(2, rate_hz)
+    begun = FromFirstSound(db_to_gain(SILENCE_DBFS))
+    envelope = Envelope(2, rate_hz)
     for block in blocks:
         envelope.add(begun.process(block))
     is_music = active_pieces(envelope.peaks())
