@@ -206,3 +206,31 @@ def test_blocks_of_any_size_are_filtered_as_the_whole(size, n_bands):
     equaliser = Equaliser(44_100, bands, n_channels=2)
     blocks = [equaliser.add(track[:, start : start + size]) for start in range(0, 3000, size)]
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), equalise(track, 44_100, bands))
+
+
+@pytest.mark.parametrize(
+    ("band", "at_44100_db", "at_96000_db"),
+    [
+        (Band("low_pass", 7000.0), 9.6, 1.4),
+        (Band("peak", 8000.0, gain_db=6.0, q=2.0), 0.9, 0.2),
+        (Band("high_shelf", 8000.0, gain_db=6.0), 0.5, 0.1),
+        (Band("peak", 3000.0, gain_db=6.0, q=1.0), 0.2, 0.05),
+    ],
+)
+def test_a_band_leaves_its_analogue_curve_towards_half_the_rate_by_what_the_docs_say(
+    band, at_44100_db, at_96000_db
+):
+    frequencies_hz = np.geomspace(20.0, 16_000.0, 400)
+    s, q = 1j * frequencies_hz / band.frequency_hz, band.q
+    root = 10 ** (band.gain_db / 40)
+    analogue = {
+        "low_pass": 1 / (s * s + s / q + 1),
+        "peak": (s * s + s * root / q + 1) / (s * s + s / root / q + 1),
+        "high_shelf": root
+        * (root * s * s + np.sqrt(root) / q * s + 1)
+        / (s * s + np.sqrt(root) / q * s + root),
+    }[band.kind]
+    for rate_hz, told_db in ((44_100, at_44100_db), (96_000, at_96000_db)):
+        made_db = response_db([band], rate_hz, frequencies_hz)
+        found_db = np.abs(made_db - 20 * np.log10(np.abs(analogue))).max()
+        assert found_db == pytest.approx(told_db, abs=0.06)
