@@ -14,6 +14,7 @@ from drummix.listening.simulate import (
     Simulation,
     simulate_ratings,
     simulate_scores,
+    simulate_studies,
 )
 from drummix.listening.statistics.analysis import verdict
 from drummix.listening.statistics.equivalence import equivalence
@@ -420,6 +421,28 @@ def test_power_is_that_of_the_noncentral_t_and_of_no_difference_the_level() -> N
     assert found.differences[8.0][0] == pytest.approx(theory, abs=0.07)
     assert found.differences[0.0][0] == pytest.approx(0.05 / 3, abs=0.018)
     assert 0.3 < found.equivalence[0] < 0.9
+
+
+def test_power_of_sameness_is_the_share_that_the_analysis_finds_among_all_pairs() -> None:
+    """Studies of five systems, of which two are equal, decided as a report decides them."""
+    n_listeners, margin = 40, 6.0
+    effects = Effects(taste_sd=6.0, rest_sd=6.0, scale_use_sd=0.0)
+    means = np.array([10.0, 30.0, 50.0, 50.0, 90.0])
+    pairs = list(itertools.combinations(range(5), 2))
+    told = study_power(
+        effects, rng(), n_items=6, n_pairs=len(pairs), margin=margin, listeners=(n_listeners,)
+    )
+    n_shown = 0
+    for scores in simulate_studies(means, effects, rng(), shape=(400, 1, n_listeners, 6))[:, 0]:
+        by_listener = scores.mean(axis=1)
+        p = [
+            equivalence(by_listener[:, one] - by_listener[:, other], margin=margin).p
+            for one, other in pairs
+        ]
+        n_shown += holm(np.array(p))[pairs.index((2, 3))] < 0.05
+    # Three standard errors of both shares.
+    assert told.equivalence[0] == pytest.approx(n_shown / 400, abs=0.09)
+    assert 0.2 < told.equivalence[0] < 0.9
 
 
 def test_every_effect_moves_what_it_says() -> None:

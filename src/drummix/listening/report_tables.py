@@ -148,9 +148,9 @@ def power_table(power: Power) -> Table:
     enough = [power.enough_for(values) for values in columns]
     rows.append(("for 80%", *(str(n) if n else f"> {power.listeners[-1]}" for n in enough)))
     caption = (
-        f"With {power.n_items} items a listener and {power.n_pairs} pairs, the level of a "
-        f"difference at {power.alpha / power.n_pairs:.2g}; of sameness at {power.alpha:g}, for "
-        "one pair planned beforehand."
+        f"With {power.n_items} items a listener and {power.n_pairs} pairs, each difference and "
+        f"each sameness at the level {power.alpha / power.n_pairs:.2g}: that of the first step of "
+        "the correction for all pairs."
     )
     return Table(tuple(heading), tuple(rows), caption)
 

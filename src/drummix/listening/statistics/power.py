@@ -2,7 +2,8 @@
 
 Two systems near the middle of the scale differ by a given number of points, or not at all; the
 share of simulated studies in which the paired test finds the difference, or the equivalence test
-shows sameness, is the power.
+shows sameness, is the power. Every test is at the level that it has in the analysis, which corrects
+both kinds for all pairs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Power:
 
     Args:
         n_items: Items that each of them rates.
-        n_pairs: Pairs of systems compared; the level of each test is that of Holm's first step.
+        n_pairs: Pairs of systems compared; the level of each test, of either kind, is that of
+            Holm's first step, which one pair among others that are not alike has to pass.
         alpha: Level for all pairs together.
         listeners: Numbers of listeners.
         differences: True difference in points -> power at each number of listeners.
@@ -95,7 +97,7 @@ def study_power(
             drawn = _differences(effects, rng, 0.0, n, n_items, n_studies)
             above = stats.t.sf(_t(drawn, -margin), n - 1)
             below = stats.t.cdf(_t(drawn, margin), n - 1)
-            same.append(float(np.mean(np.maximum(above, below) < alpha)))
+            same.append(float(np.mean(np.maximum(above, below) < level)))
     return Power(
         n_items,
         n_pairs,
