@@ -33,7 +33,9 @@ N_LISTENERS = 40
 REPO = Path(__file__).parent.parent
 
 
-def start_server(folder: Path) -> tuple[Path, str, subprocess.Popen[str]]:
+def start_server(
+    folder: Path, errors: Any = subprocess.DEVNULL
+) -> tuple[Path, str, subprocess.Popen[str]]:
     """Serve a study of one page in a process of its own: its folder, address and process."""
     rng = np.random.default_rng(0)
     (folder / "mixes" / "loop").mkdir(parents=True)
@@ -46,7 +48,7 @@ def start_server(folder: Path) -> tuple[Path, str, subprocess.Popen[str]]:
     server = subprocess.Popen(
         [sys.executable, "-m", "drummix", "listen", "serve", str(study), "--port", "0"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
         text=True,
     )
     assert server.stdout is not None

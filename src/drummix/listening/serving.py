@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,10 @@ import uvicorn
 
 from drummix.errors import SettingError
 from drummix.listening.build import STUDY_NAME, BuiltStudy, read_built
+from drummix.listening.connections import ConnectionLimits, ShortLog, guarded
 from drummix.listening.server import create_app
+
+_ENOUGH_FILES = 2048
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,18 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{sock.getsockname()[1]}"
         started(Serving(built, url, f"{url}/admin#{built.admin_token}"))
+        n_files = _raised_file_limit()
+        backlog = min(256, n_files // 4)
+        limits = ConnectionLimits(
+            # What comes in at once is open before it is counted; the study's files need some too.
+            n_all=min(1000, n_files - 2 * backlog - 64),
+            n_of_client=None if behind_proxy else ConnectionLimits.n_of_client,
+        )
         config = uvicorn.Config(
             create_app(built),
+            http=guarded(limits),
+            loop="asyncio",
+            backlog=backlog,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -65,7 +79,24 @@ def serve(
             timeout_graceful_shutdown=5,
             ws="none",
         )
+        for name in ("uvicorn.error", "asyncio", "drummix.listening"):
+            logging.getLogger(name).addFilter(ShortLog())
         uvicorn.Server(config).run(sockets=[sock])
+
+
+def _raised_file_limit() -> int:
+    """How many files this process may have open; more than the usual 1024, where it may."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit.
+        return _ENOUGH_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = (resource.RLIM_INFINITY, -1)
+    wanted = _ENOUGH_FILES if hard in unlimited else min(hard, _ENOUGH_FILES)
+    if soft not in unlimited and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return _ENOUGH_FILES if soft in unlimited else soft
 
 
 @contextmanager
