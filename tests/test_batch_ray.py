@@ -13,7 +13,7 @@ import pytest
 
 from drummix.audio import Audio, write
 from drummix.batch import mix_many
-from drummix.errors import SettingError, WeightsError
+from drummix.errors import WeightsError, WorkerError
 from drummix.mixing import MixOptions, mix_to_file
 from drummix.pool import Lost, each_done
 from drummix.pool.ray_lanes import ray_lanes
@@ -81,7 +81,7 @@ def test_an_address_where_nobody_listens_is_said_at_once(tmp_path):
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         started_s = time.monotonic()
-        with pytest.raises(SettingError, match=f"no Ray cluster at '{address}'.*refused"):
+        with pytest.raises(WorkerError, match=f"no Ray cluster at '{address}'.*refused"):
             mix_many(write_sessions(tmp_path), tmp_path / "out", options=UNITY, ray=address)
     # Ray itself tries for two minutes.
     assert time.monotonic() - started_s < 30.0
@@ -99,7 +99,7 @@ def test_a_cluster_that_refuses_is_one_line(tmp_path, monkeypatch):
 
             monkeypatch.setattr(ray, "init", refuse)
             root = write_sessions(tmp_path / type(error).__name__)
-            with pytest.raises(SettingError, match="RAY_AUTH_MODE=token") as caught:
+            with pytest.raises(WorkerError, match="RAY_AUTH_MODE=token") as caught:
                 mix_many(root, tmp_path / "out", options=UNITY, ray=address)
             assert str(caught.value).startswith(f"there is no Ray cluster at '{address}'")
             assert "\n" not in str(caught.value)

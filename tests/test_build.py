@@ -509,27 +509,27 @@ def test_short_performance_is_kept_whole_and_starts_at_zero() -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"kits": ()}, "no kit given"),
-        ({"kits": ("x/kit", "y/kit")}, "two kits are called kit"),
-        ({"hours": {}}, "no part given"),
+        ({"kits": ()}, "kits is empty"),
+        ({"kits": ("x/kit", "y/kit")}, "holds two kits called kit"),
+        ({"hours": {}}, "hours names no part"),
         ({"hours": {"dev": 1.0}}, "unknown part 'dev'; known: train, validation, test"),
         ({"hours": {"train": 0.0}}, "0.0 hours of part train; give more than 0"),
         ({"hours": {"train": float("nan")}}, "nan hours"),
         ({"hours": {"train": float("inf")}}, "inf hours"),
         ({"min_item_s": 0.0}, "items of 0 to 40 s"),
         ({"min_item_s": 50.0}, "items of 50 to 40 s"),
-        ({"extension": "mp3"}, "files of type 'mp3'; give flac or wav"),
-        ({"seed": -1}, "seed -1; give 0 or more"),
-        ({"engineer": -1}, "engineer -1; give 0 or more"),
+        ({"extension": "mp3"}, "extension is 'mp3'; give flac or wav"),
+        ({"seed": -1}, "seed is -1; give 0 or more"),
+        ({"engineer": -1}, "engineer is -1; give 0 or more"),
         (
             {"kinds": ("hits", "loops")},
-            "unknown kind 'loops'; known: hits, phrase, solo, minus-one",
+            "kinds names 'loops'; known: hits, phrase, solo, minus-one",
         ),
-        ({"kinds": ("hits", "hits")}, "kind hits is named twice"),
-        ({"disturb": ("wow",)}, "unknown disturbance 'wow'; known: gain"),
-        ({"perspective": "stage"}, "unknown perspective 'stage'; known: audience, drummer"),
-        ({"hold_out_kit": "kits/other"}, "hold out, other, is none of kit-a; name its folder"),
-        ({"hold_out_kit": "kit a"}, "with kit a held out no kit is left for part train"),
+        ({"kinds": ("hits", "hits")}, "kinds names hits twice"),
+        ({"disturb": ("wow",)}, "disturb names 'wow'; known: gain"),
+        ({"perspective": "stage"}, "perspective names 'stage'; known: audience, drummer"),
+        ({"hold_out_kit": "kits/other"}, "hold_out_kit is other, none of kit-a; name its folder"),
+        ({"hold_out_kit": "kit a"}, "hold_out_kit is kit a, so that no kit is left for part train"),
     ],
     ids=str,
 )
@@ -541,5 +541,5 @@ def test_setting_out_of_range_is_refused(
 
 
 def test_no_workers_are_refused(settings: CorpusSettings, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="0 workers"):
+    with pytest.raises(SettingError, match="workers is 0"):
         render_corpus(settings, tmp_path / "c", workers=0)

@@ -291,9 +291,9 @@ def test_hit_at_no_time_is_a_damaged_record(time_s: str, tmp_path: Path) -> None
 
 
 def test_workers_and_limit_out_of_range_are_refused(corpus: Path) -> None:
-    with pytest.raises(SettingError, match="0 workers"):
+    with pytest.raises(SettingError, match="workers is 0"):
         calibrate(corpus, workers=0)
-    with pytest.raises(SettingError, match="limit of 0 items"):
+    with pytest.raises(SettingError, match="limit is 0"):
         calibrate(corpus, limit=0)
 
 

@@ -271,9 +271,9 @@ def test_disturbances_are_chosen_in_the_configuration(tmp_path):
     [
         (
             'disturb = ["gains"]',
-            r"run\.toml: clips: unknown disturbance 'gains'; known: gain, dropout",
+            r"run\.toml: clips: kinds names 'gains', which is unknown; known: gain, dropout",
         ),
-        ('disturb = ["tuning"]', "tuning can only be disturbed as a kit is rendered"),
+        ('disturb = ["tuning"]', "tuning, which can only be disturbed as a kit is rendered"),
         ('disturb = "gain"', r"clips\.disturb is 'gain'; expected a list of texts"),
         ("disturb = [1]", r"clips\.disturb\[0\] is 1; expected a text"),
         (

@@ -276,16 +276,18 @@ def test_a_damaged_record_is_refused_with_what_is_wrong(change, words):
 
 def test_kinds_that_do_not_exist_or_need_the_kit_are_refused():
     rng = np.random.default_rng(0)
-    with pytest.raises(SettingError, match=r"unknown disturbance 'gains'; known: gain, dropout"):
+    with pytest.raises(SettingError, match=r"'gains', which is unknown; known: gain, dropout"):
         draw_disturbance(rng, ["gains"])
-    with pytest.raises(SettingError, match="tuning can only be disturbed as a kit is rendered"):
+    with pytest.raises(
+        SettingError, match="tuning, which can only be disturbed as a kit is rendered"
+    ):
         draw_disturbance(rng, ["tuning"])
     with pytest.raises(SettingError, match="at least one"):
         draw_disturbance(rng, ["gain"], [])
 
 
 def test_a_disturbance_for_other_stems_is_refused():
-    with pytest.raises(SettingError, match="8 microphones for 3 stems"):
+    with pytest.raises(SettingError, match="8 microphones, and there are 3 stems"):
         disturbed(np.zeros((3, 10), np.float32), QUIET)
     pair = Disturbance.none(2)
     roles = PAPER_ROLES[:2]

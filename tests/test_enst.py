@@ -319,11 +319,11 @@ def test_validation_follows_the_seed_and_hardly_moves_with_new_items() -> None:
 @pytest.mark.parametrize(
     ("kits", "kit", "share", "problem"),
     [
-        ("ab", "z", 0.1, "no kit 'z' to hold out; there are a, b"),
-        ("a", "a", 0.1, "a is the only kit"),
-        ("ab", "a", 0.0, "validation share of 0.0"),
-        ("ab", "a", 1.0, "validation share of 1.0"),
-        ("ab", "a", float("nan"), "validation share of nan"),
+        ("ab", "z", 0.1, "kit is 'z'; there are a, b"),
+        ("a", "a", 0.1, "kit is a, the only kit"),
+        ("ab", "a", 0.0, "validation_share is 0"),
+        ("ab", "a", 1.0, "validation_share is 1"),
+        ("ab", "a", float("nan"), "validation_share is nan"),
         ("ab", "a", 0.9, "leaves nothing to train on"),
     ],
 )

@@ -107,7 +107,7 @@ def parameters_of(room: Path) -> set[str]:
     return names
 
 
-UNSPLIT = ("corpus", "effects", "listening", "mixers", "nn", "pool")
+UNSPLIT = ("listening",)
 """Rooms whose messages are still whole sentences somewhere."""
 
 ROOMS = sorted(

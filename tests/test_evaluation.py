@@ -199,7 +199,7 @@ def test_known_filters_are_found_where_they_are_short_enough(n_taps: int) -> Non
 def test_gains_need_audio_of_one_length() -> None:
     with pytest.raises(SettingError, match="at least one block"):
         fit_oracle([])
-    with pytest.raises(SettingError, match="100 samples beside a target of 99"):
+    with pytest.raises(SettingError, match="100 samples long and the target 99"):
         fit_oracle([(np.zeros((8, 100)), np.zeros((2, 99)))])
 
 

@@ -396,12 +396,15 @@ def test_every_built_in_kit_is_known_by_its_name_and_not_looked_for_beside_the_f
         (CONFIG + LIVE + "pool = 3\n", r'unknown key live\.pool; did you mean "pools"'),
         (CONFIG + LIVE + "sessions = 0\n", r"live\.sessions is 0; expected a whole number from 1"),
         (CONFIG + LIVE + "clips_per_session = 0\n", r"live\.clips_per_session is 0"),
-        (CONFIG + LIVE + "validation_hours = 0.0\n", "live: 0.0 hours of part validation"),
+        (
+            CONFIG + LIVE + "validation_hours = 0.0\n",
+            "live: hours asks for 0.0 hours of part",
+        ),
         (
             CONFIG + LIVE + "engineer = -1\n",
             "live.engineer is -1; expected a whole number of 0 or more",
         ),
-        (CONFIG + LIVE.replace("synthkit", "x/k"), "live: two kits are called k"),
+        (CONFIG + LIVE.replace("synthkit", "x/k"), "live: kits holds two kits called k"),
         (CONFIG + LIVE.replace('["k", "synthkit"]', '"k"'), r"live\.kits is 'k'; expected a list"),
         (CONFIG + LIVE + "[clips]\nworkers = 3\n", r"live\.pools is 2 for 3 clips\.workers"),
     ],

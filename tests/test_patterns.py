@@ -133,9 +133,9 @@ def test_every_bar_is_written_in_sixteen_steps(name):
     ("name", "bars", "bpm", "culprit"),
     [
         ("polka", 4, 120.0, "polka.*rock, funk"),
-        ("rock", 0, 120.0, "0 bars"),
-        ("rock", 4, 10.0, "10 beats"),
-        ("rock", 4, 400.0, "400 beats"),
+        ("rock", 0, 120.0, "bars is 0"),
+        ("rock", 4, 10.0, "bpm is 10"),
+        ("rock", 4, 400.0, "bpm is 400"),
     ],
 )
 def test_what_cannot_be_played_is_named(name, bars, bpm, culprit):

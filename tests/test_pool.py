@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drummix.errors import SettingError
+from drummix.errors import WorkerError
 from drummix.pool import Lost, each_done, local_lanes
 
 
@@ -73,5 +73,5 @@ class Hopeless:
 
 
 def test_processes_that_never_start_end_the_work():
-    with pytest.raises(SettingError, match="as often as it was started"):
+    with pytest.raises(WorkerError, match="as often as it was started"):
         list(each_done([1, 2], local_lanes(Hopeless, 2)))

@@ -21,6 +21,10 @@ OPTIONS: Mapping[str, str] = {
     "start_s": "start",
     "length_s": "length",
     "target": "out",
+    "path": "out",
+    "kits": "kit",
+    "extension": "format",
+    "n_lanes": "jobs",
 }
 """Parameter of the library -> that of a command, where they have different names."""
 

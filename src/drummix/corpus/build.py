@@ -81,7 +81,7 @@ def render_corpus(
         SettingError: If `workers` is below 1.
     """
     if workers < 1:
-        raise SettingError(f"{workers} workers; give 1 or more")
+        raise SettingError("workers", workers, "give 1 or more")
     planned = plan_corpus(settings)
     _claim_folder(settings, folder)
     remove_leftovers(folder)

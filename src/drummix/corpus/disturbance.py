@@ -90,7 +90,8 @@ class Disturbance:
         lengths = {name: len(values) for name, values in self._per_microphone().items()}
         if len(set(lengths.values())) != 1:
             listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
-            raise SettingError(f"a disturbance for different numbers of microphones: {listed}")
+            why = f"and the others are for different numbers of microphones: {listed}"
+            raise SettingError("gains_db", self.gains_db, "give one each", problem=why)
 
     @property
     def n_microphones(self) -> int:
@@ -149,7 +150,7 @@ def draw_disturbance(
     """
     check_kinds(kinds)
     if not roles:
-        raise SettingError("a disturbance of no stem; give at least one")
+        raise SettingError("roles", roles, "give at least one stem", problem="is empty")
     drawn = _draw_all(rng, len(roles))
     quiet = Disturbance.none(len(roles))
 
@@ -176,9 +177,11 @@ def check_kinds(kinds: Collection[str]) -> None:
     """
     for kind in kinds:
         if kind in RENDERED_DISTURBANCES:
-            raise SettingError(f"{kind} can only be disturbed as a kit is rendered, not in stems")
+            why = f"names {kind}, which can only be disturbed as a kit is rendered, not in stems"
+            raise SettingError("kinds", kind, "leave it out", problem=why)
         if kind not in DISTURBANCES:
-            raise SettingError(f"unknown disturbance {kind!r}; known: {', '.join(DISTURBANCES)}")
+            known = f"known: {', '.join(DISTURBANCES)}"
+            raise SettingError("kinds", kind, known, problem=f"names {kind!r}, which is unknown")
 
 
 def disturb(
@@ -206,8 +209,11 @@ def disturb(
     """
     if not len(stems) == disturbance.n_microphones == len(roles):
         raise SettingError(
-            f"a disturbance of {disturbance.n_microphones} microphones for {len(stems)} stems of "
-            f"{len(roles)} roles; give one for each"
+            "disturbance",
+            disturbance,
+            "give one for each",
+            problem=f"is for {disturbance.n_microphones} microphones, and there are {len(stems)} "
+            f"stems of {len(roles)} roles",
         )
     signs = np.where(disturbance.inverted, -1.0, 1.0)
     gains = (signs * db_to_gain(np.array(disturbance.gains_db))).astype(np.float32)

@@ -198,13 +198,13 @@ def pattern_hits(
         SettingError: If the name is unknown, or bars or tempo are out of range.
     """
     if name not in PATTERNS:
-        raise SettingError(f"no drum pattern {name!r}; choose one of {', '.join(PATTERNS)}")
+        raise SettingError("name", name, f"choose one of {', '.join(PATTERNS)}")
     pattern = PATTERNS[name]
     tempo_bpm = pattern.default_bpm if bpm is None else bpm
     if bars < 1:
-        raise SettingError(f"a pattern of {bars} bars is empty; give 1 or more")
+        raise SettingError("bars", bars, "give 1 or more")
     if not 30.0 <= tempo_bpm <= 300.0:
-        raise SettingError(f"{tempo_bpm:g} beats per minute is out of range; give 30 to 300")
+        raise SettingError("bpm", bpm, "give 30 to 300 beats per minute")
     beat_s = 60.0 / tempo_bpm
     # Timing wanders slowly as well: a drummer leans back and catches up over a bar or so.
     drift_s = _drift(rng, bars + 2)

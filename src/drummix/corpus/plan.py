@@ -79,30 +79,38 @@ class CorpusSettings:
     def __post_init__(self) -> None:
         _check_kits(self.kits)
         if not self.hours:
-            raise SettingError(f"no part given; name some of {', '.join(PARTS)}")
+            raise SettingError(
+                "hours", {}, f"name some of {', '.join(PARTS)}", problem="names no part"
+            )
         for part, hours in self.hours.items():
             if part not in PARTS:
-                raise SettingError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
+                known = f"known: {', '.join(PARTS)}"
+                raise SettingError("hours", part, known, problem=f"has an unknown part {part!r}")
             if hours is not None and not (math.isfinite(hours) and hours > 0):
-                raise SettingError(f"{hours} hours of part {part}; give more than 0")
+                much = f"asks for {hours} hours of part {part}"
+                raise SettingError("hours", hours, "give more than 0", problem=much)
         if not 0 < self.min_item_s <= self.max_item_s <= MAX_ITEM_S:
             raise SettingError(
-                f"items of {self.min_item_s:g} to {self.max_item_s:g} s; "
-                f"give 0 < shortest <= longest <= {MAX_ITEM_S:g}"
+                "min_item_s",
+                self.min_item_s,
+                f"give 0 < shortest <= longest <= {MAX_ITEM_S:g}",
+                problem=f"asks for items of {self.min_item_s:g} to {self.max_item_s:g} s",
             )
         if self.extension not in EXTENSIONS:
-            raise SettingError(f"files of type {self.extension!r}; give {' or '.join(EXTENSIONS)}")
+            raise SettingError("extension", self.extension, f"give {' or '.join(EXTENSIONS)}")
         for name, value in (("engineer", self.engineer), ("seed", self.seed)):
             if value < 0:
-                raise SettingError(f"{name} {value}; give 0 or more")
-        _check_names("kind", self.kinds, KINDS)
-        _check_names("disturbance", self.disturb, (*DISTURBANCES, *RENDERED_DISTURBANCES))
+                raise SettingError(name, value, "give 0 or more")
+        _check_names("kinds", self.kinds, KINDS)
+        _check_names("disturb", self.disturb, (*DISTURBANCES, *RENDERED_DISTURBANCES))
         _check_names("perspective", (self.perspective,), ("audience", "drummer"))
         for part in self.hours:
             if not self.kits_of(part):
                 raise SettingError(
-                    f"with {self.hold_out_kit} held out no kit is left for part {part}; "
-                    "name another kit, or leave the part out"
+                    "hold_out_kit",
+                    self.hold_out_kit,
+                    "name another kit, or leave the part out",
+                    problem=f"is {self.hold_out_kit}, so that no kit is left for part {part}",
                 )
 
     def kits_of(self, part: str) -> tuple[str, ...]:
@@ -117,27 +125,34 @@ class CorpusSettings:
         held_out = kit_label(self.hold_out_kit)
         if held_out not in map(kit_label, kits):
             raise SettingError(
-                f"the kit to hold out, {held_out}, is none of "
-                f"{', '.join(map(kit_label, kits))}; name its folder among the kits too"
+                "hold_out_kit",
+                held_out,
+                "name its folder among the kits too",
+                problem=f"is {held_out}, none of {', '.join(map(kit_label, kits))}",
             )
         return tuple(kit for kit in kits if (kit_label(kit) == held_out) == (part == "test"))
 
 
-def _check_names(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+def _check_names(parameter: str, names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
-            raise SettingError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+            raise SettingError(
+                parameter, name, f"known: {', '.join(known)}", problem=f"names {name!r}"
+            )
         if names.count(name) > 1:
-            raise SettingError(f"{what} {name} is named twice; name each once")
+            raise SettingError(parameter, name, "name each once", problem=f"names {name} twice")
 
 
 def _check_kits(kits: tuple[str, ...]) -> None:
     if not kits:
-        raise SettingError(f"no kit given; name a DrumGizmo kit folder or {SYNTHKIT}")
+        raise SettingError(
+            "kits", (), f"name a DrumGizmo kit folder or {SYNTHKIT}", problem="is empty"
+        )
     labels = [kit_label(kit) for kit in kits]
     for label in labels:
         if labels.count(label) > 1:
-            raise SettingError(f"two kits are called {label}; rename the folder of one of them")
+            twice = f"holds two kits called {label}"
+            raise SettingError("kits", label, "rename the folder of one of them", problem=twice)
 
 
 @dataclass(frozen=True)
@@ -179,7 +194,8 @@ def kit_label(kit: str) -> str:
     name = folder.absolute().name if folder.name not in ("", "..") else folder.resolve().name
     label = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
     if not label:
-        raise SettingError(f"kit {kit!r} has no name to call it by; give its folder")
+        why = f"holds {kit!r}, which has no name to call it by"
+        raise SettingError("kits", kit, "give its folder", problem=why)
     return label
 
 

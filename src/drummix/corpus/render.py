@@ -82,9 +82,14 @@ def render_performance(
         SettingError: If the lead, the tail or the tuning is out of range.
     """
     if not (lead_s >= 0.0 and tail_s > 0.0):
-        raise SettingError(f"lead of {lead_s} s, tail of {tail_s} s; give 0 or more, more than 0")
+        raise SettingError(
+            "lead_s",
+            lead_s,
+            "give 0 or more, and a tail of more than 0",
+            problem=f"is {lead_s} and tail_s {tail_s}",
+        )
     if not -12.0 <= tuning_semitones <= 12.0:
-        raise SettingError(f"kit tuned by {tuning_semitones} semitones; give -12 to 12")
+        raise SettingError("tuning_semitones", tuning_semitones, "give -12 to 12")
     hits = Drummer(kit, pool=pool, rng=rng).play(performance, lead_s=lead_s)
     if not hits:
         notes = sorted({hit.note for hit in performance})

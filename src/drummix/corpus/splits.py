@@ -89,17 +89,17 @@ def leave_kit_out(
         SettingError: If there is no such kit, it is the only one, or the share is out of range.
     """
     if not 0.0 < validation_share < 1.0:
-        raise SettingError(
-            f"a validation share of {validation_share}; give more than 0 and less than 1"
-        )
+        raise SettingError("validation_share", validation_share, "give more than 0 and less than 1")
     by_kit: dict[str, list[str]] = {}
     for item in items:
         by_kit.setdefault(item.kit, []).append(item.item)
     kits = ", ".join(sorted(by_kit))
     if kit not in by_kit:
-        raise SettingError(f"no kit {kit!r} to hold out; there are {kits or 'none'}")
+        raise SettingError("kit", kit, f"there are {kits or 'none'} to hold out")
     if len(by_kit) == 1:
-        raise SettingError(f"{kit} is the only kit: nothing would be left to train on")
+        raise SettingError(
+            "kit", kit, "nothing would be left to train on", problem=f"is {kit}, the only kit"
+        )
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     parts["test"] = by_kit.pop(kit)
     for names in by_kit.values():
@@ -110,7 +110,7 @@ def leave_kit_out(
         parts["validation"] += shuffled[:n_validation]
         parts["train"] += shuffled[n_validation:]
     if not parts["train"]:
-        raise SettingError(f"a validation share of {validation_share} leaves nothing to train on")
+        raise SettingError("validation_share", validation_share, "it leaves nothing to train on")
     return Split(
         kit, validation_share, seed, {part: tuple(sorted(names)) for part, names in parts.items()}
     )
@@ -129,7 +129,7 @@ def write_split(path: Path, split: Split, *, corpus: Path) -> Path:
         OutputError: If it cannot be written.
     """
     if path.suffix.lower() != ".json":
-        raise SettingError(f"{path} is to hold a split; give it a name that ends in .json")
+        raise SettingError("path", str(path), "give a split a name that ends in .json")
     plain = {
         "format": FORMAT,
         "corpus": os.path.relpath(corpus.absolute(), path.absolute().parent),

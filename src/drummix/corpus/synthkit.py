@@ -191,11 +191,11 @@ def synth_kit(seed: int = 0, *, rate_hz: int = 44100, hits_per_instrument: int =
         SettingError: If the seed or the number of hits is out of range, or the rate is too low.
     """
     if rate_hz < 22050:
-        raise SettingError(f"rate_hz is {rate_hz}; the built-in kit needs 22050 or more")
+        raise SettingError("rate_hz", rate_hz, "the built-in kit needs 22050 or more")
     if hits_per_instrument < 1:
-        raise SettingError(f"hits_per_instrument is {hits_per_instrument}; give 1 or more")
+        raise SettingError("hits_per_instrument", hits_per_instrument, "give 1 or more")
     if seed < 0:
-        raise SettingError(f"the seed of the built-in kit is {seed}; give 0 or more")
+        raise SettingError("seed", seed, "give 0 or more")
     studio = _open_studio(seed, rate_hz)
     velocities = layer_velocities(hits_per_instrument)
     gain = _sound_check(studio)

@@ -52,9 +52,11 @@ class Effect:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.name not in EFFECTS:
-            raise SettingError(f"effect {self.name!r} is unknown; use {', '.join(EFFECTS)}")
+            why = f"is {self.name!r}, which is unknown"
+            raise SettingError("name", self.name, f"use {', '.join(EFFECTS)}", problem=why)
         if not isinstance(self.settings, Mapping):
-            raise SettingError(f"settings of {self.name} are {self.settings!r}; give an object")
+            why = f"of {self.name} are {self.settings!r}"
+            raise SettingError("settings", self.settings, "give an object", problem=why)
         object.__setattr__(self, "settings", _completed(self.name, self.settings))
         # The functions check their own ranges: a few samples of silence ask them to.
         self.apply(np.zeros((1, 4), dtype=np.float32), _TRIAL_RATE_HZ)
@@ -127,14 +129,16 @@ class Chain:
         for position, entry in enumerate(found.effects, start=1):
             if "effect" not in entry:
                 raise SettingError(
-                    f'effect {position} of chain {name!r} has no "effect"; name one of '
-                    f"{', '.join(EFFECTS)}"
+                    "effects",
+                    entry,
+                    f"name one of {', '.join(EFFECTS)}",
+                    problem=f'of chain {name!r} have no "effect" at number {position}',
                 )
             settings = {key: value for key, value in entry.items() if key != "effect"}
             try:
                 effects.append(Effect(entry["effect"], settings))
             except SettingError as error:
-                raise SettingError(f"effect {position} of chain {name!r}: {error}") from error
+                raise error.within(f"effect {position} of chain {name!r}: ") from error
         return cls(name, tuple(effects))
 
 
@@ -147,14 +151,16 @@ def _completed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
     for key in settings:
         if key not in parameters:
-            raise SettingError(f"{name} has no setting {key!r}; use {', '.join(parameters)}")
+            known = f"use {', '.join(parameters)}"
+            raise SettingError("settings", key, known, problem=f"of {name} hold {key!r}")
     completed = {}
     for key, parameter in parameters.items():
         value = settings.get(key, parameter.default)
         if value is parameter.empty:
-            raise SettingError(f"{name} needs {key}; give it a value")
+            raise SettingError("settings", key, "give it a value", problem=f"of {name} lack {key}")
         if isinstance(parameter.default, bool) and not isinstance(value, bool):
-            raise SettingError(f"{key} of {name} is {value!r}; use true or false")
+            why = f"of {name} hold {key} = {value!r}"
+            raise SettingError("settings", value, "use true or false", problem=why)
         # Settings are written as JSON and must not change with the caller's objects.
         completed[key] = value.item() if isinstance(value, np.generic) else deepcopy(value)
     return completed

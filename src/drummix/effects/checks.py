@@ -30,9 +30,8 @@ def checked_samples(samples: ArrayLike, *, name: str = "samples") -> FloatArray:
     """
     checked = np.asarray(samples, dtype=np.float32)
     if checked.ndim != 2 or checked.shape[0] == 0:
-        raise SettingError(
-            f"{name} has shape {checked.shape}; give (channels, samples) with at least one channel"
-        )
+        expected = "give (channels, samples) with at least one channel"
+        raise SettingError(name, checked.shape, expected, problem=f"has shape {checked.shape}")
     return checked
 
 
@@ -43,7 +42,7 @@ def checked_rate(rate_hz: int) -> int:
         SettingError: If it is not a whole number above zero.
     """
     if not (math.isfinite(rate_hz) and rate_hz > 0 and rate_hz == int(rate_hz)):
-        raise SettingError(f"rate_hz is {rate_hz}; give a whole sample rate in Hz, such as 44100")
+        raise SettingError("rate_hz", rate_hz, "give a whole sample rate in Hz, such as 44100")
     return int(rate_hz)
 
 
@@ -67,10 +66,10 @@ def checked_range(name: str, value: float, low: float, high: float = math.inf) -
     """
     is_number = isinstance(value, (int, float, np.integer, np.floating))
     if not is_number or isinstance(value, bool) or not math.isfinite(value):
-        raise SettingError(f"{name} is {value!r}; give a finite number")
+        raise SettingError(name, value, "give a finite number")
     if not low <= value <= high:
         bounds = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-        raise SettingError(f"{name} is {value:g}; use a value {bounds}")
+        raise SettingError(name, float(value), f"use a value {bounds}")
     return float(value)
 
 

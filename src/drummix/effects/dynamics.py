@@ -20,7 +20,7 @@ from drummix.effects.checks import (
     one_pole_coefficient,
 )
 from drummix.effects.compressor import CompressorGain, checked_curve
-from drummix.errors import SettingError
+from drummix.errors import Parameter, SettingError
 from drummix.levels import db_to_gain
 
 DoubleArray = NDArray[np.float64]
@@ -238,7 +238,12 @@ def gate_from_hits(
     track = checked_samples(samples)
     indices = np.asarray(onsets)
     if indices.ndim != 1 or (indices.size and not np.issubdtype(indices.dtype, np.integer)):
-        raise SettingError("onsets are no list of whole numbers; give sample indices of the hits")
+        raise SettingError(
+            "onsets",
+            onsets,
+            "give sample indices of the hits",
+            problem="are no list of whole numbers",
+        )
     is_open = _open_after(
         indices.astype(np.int64),
         before=_time_in_samples("lookahead_ms", lookahead_ms, rate_hz),
@@ -307,13 +312,18 @@ def _detector(track: FloatArray, sidechain: ArrayLike | None, *, link: bool) -> 
         detector = checked_samples(sidechain, name="sidechain")
         if detector.shape[1] != track.shape[1]:
             raise SettingError(
-                f"sidechain has {detector.shape[1]} samples but the track has {track.shape[1]}; "
-                "give them the same length"
+                "sidechain",
+                detector.shape,
+                "give them the same length",
+                problem=f"has {detector.shape[1]} samples but the track has {track.shape[1]}",
             )
         if not link and detector.shape[0] not in (1, track.shape[0]):
             raise SettingError(
-                f"sidechain has {detector.shape[0]} channels but the track has {track.shape[0]}; "
-                "give one channel, as many channels, or link=True"
+                "sidechain",
+                detector.shape,
+                "give one channel, as many channels, or ",
+                Parameter("link", True),
+                problem=f"has {detector.shape[0]} channels but the track has {track.shape[0]}",
             )
     return detector
 

@@ -49,15 +49,14 @@ class Band:
 
     def __post_init__(self) -> None:
         if self.kind not in BAND_KINDS:
-            raise SettingError(
-                f"EQ band kind {self.kind!r} is unknown; use {', '.join(BAND_KINDS)}"
-            )
+            raise SettingError("kind", self.kind, f"use {', '.join(BAND_KINDS)}")
         if checked_range("frequency_hz", self.frequency_hz, 0.0) == 0.0:
-            raise SettingError("frequency_hz is 0; use a frequency above 0 Hz")
+            raise SettingError("frequency_hz", self.frequency_hz, "use a frequency above 0 Hz")
         checked_range("gain_db", self.gain_db, -60.0, 60.0)
         checked_range("q", self.q, 0.01, 100.0)
         if self.kind in PASS_KINDS and self.gain_db != 0.0:
-            raise SettingError(f"a {self.kind} band has no gain_db; leave it out")
+            why = f"means nothing to a {self.kind} band"
+            raise SettingError("gain_db", self.gain_db, "leave it out", problem=why)
 
 
 def butterworth(
@@ -77,9 +76,9 @@ def butterworth(
         SettingError: If the kind has no corner, or the order is odd or out of range.
     """
     if kind not in PASS_KINDS:
-        raise SettingError(f"a Butterworth {kind!r} is not made here; use low_pass or high_pass")
+        raise SettingError("kind", kind, "use low_pass or high_pass")
     if order not in range(2, 17, 2):
-        raise SettingError(f"filter order is {order}; use an even number from 2 to 16")
+        raise SettingError("order", order, "use an even number from 2 to 16")
     angles = [math.pi * (2 * section + 1) / (2 * order) for section in range(order // 2)]
     return tuple(Band(kind, frequency_hz, q=1.0 / (2.0 * math.sin(angle))) for angle in angles)
 
@@ -105,8 +104,11 @@ def _section(band: Band, rate_hz: int) -> list[float]:
     """One normalised biquad, in the cookbook's names: A is the root of the gain."""
     if band.frequency_hz >= rate_hz / 2:
         raise SettingError(
-            f"EQ {band.kind} at {band.frequency_hz:g} Hz does not fit a rate of {rate_hz:g} Hz; "
-            f"use a frequency below {rate_hz / 2:g} Hz"
+            "frequency_hz",
+            band.frequency_hz,
+            f"use a frequency below {rate_hz / 2:g} Hz",
+            problem=f"is {band.frequency_hz:g} for a {band.kind}, which does not fit a rate of "
+            f"{rate_hz:g} Hz",
         )
     omega = 2.0 * math.pi * band.frequency_hz / rate_hz
     cos, alpha = math.cos(omega), math.sin(omega) / (2.0 * band.q)

@@ -43,7 +43,7 @@ def pan_gains(position: float, *, law: PanLaw = "constant_power") -> tuple[float
         )
     if law == "linear":
         return 1.0 - right_share, right_share
-    raise SettingError(f"pan law {law!r} is unknown; use constant_power or linear")
+    raise SettingError("law", law, "use constant_power or linear")
 
 
 def pan(mono: ArrayLike, position: float, *, law: PanLaw = "constant_power") -> FloatArray:
@@ -62,6 +62,7 @@ def pan(mono: ArrayLike, position: float, *, law: PanLaw = "constant_power") -> 
     """
     track = checked_samples(np.atleast_2d(np.asarray(mono, dtype=np.float32)), name="mono")
     if track.shape[0] != 1:
-        raise SettingError(f"mono has shape {track.shape}; give one channel, (1, N) or (N,)")
+        has = f"has shape {track.shape}"
+        raise SettingError("mono", track.shape, "give one channel, (1, N) or (N,)", problem=has)
     gains = np.array(pan_gains(position, law=law), dtype=np.float32)
     return gains[:, np.newaxis] * track

@@ -202,7 +202,8 @@ class PlateStream:
         """
         block = checked_samples(block)
         if block.shape[0] > 2:
-            raise SettingError(f"plate was given {block.shape[0]} channels; give one or two")
+            has = f"has {block.shape[0]} channels"
+            raise SettingError("block", block.shape, "give one or two", problem=has)
         n_silent = min(self._predelay, self._n_heard + block.shape[1]) - self._n_given
         self._n_heard += block.shape[1]
         waiting = np.concatenate([self._waiting, block.mean(axis=0)])

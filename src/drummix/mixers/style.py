@@ -153,7 +153,7 @@ class Style:
         """
         target = Path(path)
         if target.suffix.lower() != ".json":
-            raise SettingError(f"{target} is no name for a style; end it in .json")
+            raise SettingError("path", str(target), "end the name of a style in .json")
         text = json.dumps(self.to_plain(), indent=2, ensure_ascii=False, allow_nan=False)
         with atomic_path(target) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
@@ -179,7 +179,7 @@ def check_style_target(path: Path | str) -> None:
     """
     target = Path(path)
     if target.suffix.lower() != ".json":
-        raise SettingError(f"{target} is no name for a style; end it in .json")
+        raise SettingError("path", str(target), "end the name of a style in .json")
     if not target.parent.is_dir():
         raise OutputError(f"{target} cannot be written: there is no folder {target.parent}")
 

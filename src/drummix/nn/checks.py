@@ -123,13 +123,17 @@ def check_items(sources: Mapping[str, Source], settings: TrainSettings) -> None:
     """
     source = sources["validation"]
     if settings.loss != "l1" and source.output_frames < MIN_FRAMES:
+        n_frames = settings.clips.bottleneck_frames
         raise SettingError(
-            f"clips.bottleneck_frames is {settings.clips.bottleneck_frames}, which leaves "
-            f"{source.output_frames} samples to hear; loss {settings.loss} needs {MIN_FRAMES}"
+            "clips.bottleneck_frames",
+            n_frames,
+            f"loss {settings.loss} needs {MIN_FRAMES}",
+            problem=f"is {n_frames}, which leaves {source.output_frames} samples to hear",
         )
     n_clips = len(source.items) * settings.clips.validation_clips
     if n_clips < settings.devices:
-        raise SettingError(f"{n_clips} validation clips for {settings.devices} devices; give more")
+        few = f"of {settings.devices} get {n_clips} validation clips"
+        raise SettingError("devices", settings.devices, "give more clips", problem=few)
     problems = []
     for source in sources.values():
         if not isinstance(source, ClipSource):

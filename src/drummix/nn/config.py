@@ -54,7 +54,8 @@ class ClipSettings:
         check_fields(self)
         check_kinds(self.disturb)
         if self.stem_dropout and "dropout" in self.disturb:
-            raise SettingError("stem_dropout and dropout in disturb both silence stems; give one")
+            why = "and dropout in disturb both silence stems"
+            raise SettingError("stem_dropout", self.stem_dropout, "give one", problem=why)
 
 
 @dataclass(frozen=True)
@@ -141,23 +142,30 @@ class TrainSettings:
         check_fields(self)
         if bool(self.corpora) == (self.live is not None):
             which = "both corpora and [live]" if self.corpora else "neither corpora nor [live]"
-            raise SettingError(f"{which}; name at least one corpus, or what to render on the fly")
+            expected = "name at least one corpus, or what to render on the fly"
+            raise SettingError("corpora", self.corpora, expected, problem=f"are given as {which}")
         if self.live is not None and self.live.pools % max(1, self.clips.workers):
             raise SettingError(
-                f"live.pools is {self.live.pools} for {self.clips.workers} clips.workers; "
-                "give a multiple, so that each has pools of its own"
+                "live.pools",
+                self.live.pools,
+                "give a multiple, so that each has pools of its own",
+                problem=f"is {self.live.pools} for {self.clips.workers} clips.workers",
             )
         n_frames = self.clips.batch_size * self.network.input_frames(self.clips.bottleneck_frames)
         if n_frames > MAX_BATCH_FRAMES:
             raise SettingError(
-                f"clips.batch_size {self.clips.batch_size} and clips.bottleneck_frames "
-                f"{self.clips.bottleneck_frames} make steps of {n_frames:,} frames; expected at "
-                f"most {MAX_BATCH_FRAMES:,}"
+                "clips.batch_size",
+                self.clips.batch_size,
+                f"expected at most {MAX_BATCH_FRAMES:,}",
+                problem=f"{self.clips.batch_size} and clips.bottleneck_frames "
+                f"{self.clips.bottleneck_frames} make steps of {n_frames:,} frames",
             )
         if self.clips.batch_size % self.devices:
             raise SettingError(
-                f"clips.batch_size is {self.clips.batch_size} for {self.devices} devices; "
-                "give a multiple, each takes its share"
+                "clips.batch_size",
+                self.clips.batch_size,
+                "give a multiple, each takes its share",
+                problem=f"is {self.clips.batch_size} for {self.devices} devices",
             )
 
     def to_mapping(self) -> dict[str, Any]:

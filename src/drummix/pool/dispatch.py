@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from drummix.errors import SettingError
+from drummix.errors import WorkerError
 from drummix.pool.lanes import Lane, stop_all
 
 Job = TypeVar("Job")
@@ -49,7 +49,7 @@ def each_done(
         A job and its result, or `Lost`.
 
     Raises:
-        SettingError: If no lane could be started.
+        WorkerError: If no lane could be started.
         Exception: What a worker raised.
     """
     work = _Work(deque(jobs), deque(lanes), lost or (lambda job, where: None))
@@ -133,7 +133,7 @@ class _Work(Generic[Job]):
         if not task.is_job:
             self._failed_starts += 1
             if self._failed_starts > 2 * self._n_lanes:
-                raise SettingError(
+                raise WorkerError(
                     f"{task.lane.where} was ended from outside as often as it was started "
                     "(out of memory?); give fewer at a time"
                 )

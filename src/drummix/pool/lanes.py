@@ -62,7 +62,7 @@ def local_lanes(make: LaneMaker, n_lanes: int, *, threads: int = 1) -> list[Lane
         SettingError: If there is no lane.
     """
     if n_lanes < 1:
-        raise SettingError(f"{n_lanes} jobs at a time; give 1 or more")
+        raise SettingError("n_lanes", n_lanes, "give 1 or more")
     if n_lanes == 1:
         return [_HereLane(make)]
     return [_ProcessLane(make, threads) for _ in range(n_lanes)]

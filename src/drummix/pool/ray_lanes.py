@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from drummix.errors import MissingExtraError, SettingError
+from drummix.errors import MissingExtraError, Parameter, SettingError, WorkerError
 from drummix.pool.lanes import Lane, LaneMaker
 
 LOCAL = "local"
@@ -56,15 +56,16 @@ def ray_lanes(
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        SettingError: If there is no cluster at `address`, or no lane was asked for.
+        SettingError: If no lane was asked for.
+        WorkerError: If there is no cluster at `address`.
     """
     if n_lanes is not None and n_lanes < 1:
-        raise SettingError(f"{n_lanes} jobs at a time; give 1 or more")
+        raise SettingError("n_lanes", n_lanes, "give 1 or more")
     os.environ.update(_ENVIRONMENT | os.environ)
     try:
         ray: Any = importlib.import_module("ray")
     except ImportError as error:
-        raise MissingExtraError("--ray", "ray") from error
+        raise MissingExtraError(Parameter("ray"), "ray") from error
     with contextlib.redirect_stdout(sys.stderr):
         is_ours = not ray.is_initialized()
         if is_ours:
@@ -100,10 +101,10 @@ def _connect(ray: Any, address: str, n_cores: int) -> None:
             ray.init(address=address, **quiet)
     except (ray.exceptions.RayError, ValueError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise SettingError(
+        raise WorkerError(
             f"there is no Ray cluster at {address!r} that can be joined ({reason}); check the "
-            "address, and set RAY_AUTH_MODE=token where the cluster asks for a token, "
-            "or give --ray local"
+            "address, and set RAY_AUTH_MODE=token where the cluster asks for a token, or give ",
+            Parameter("ray", LOCAL),
         ) from error
 
 

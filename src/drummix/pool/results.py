@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from drummix.errors import SettingError
+from drummix.errors import Parameter, SettingError, WorkerError
 from drummix.pool import processes
 
 Thing = TypeVar("Thing")
@@ -30,10 +30,11 @@ def results_of(
         start: What each of several processes does first; `processes.start` is part of it.
 
     Raises:
-        SettingError: If `workers` is below 1, or a process was ended from outside.
+        SettingError: If `workers` is below 1.
+        WorkerError: If a process was ended from outside.
     """
     if workers < 1:
-        raise SettingError(f"{workers} workers; give 1 or more")
+        raise SettingError("workers", workers, "give 1 or more")
     if workers == 1 or len(things) < 2:
         yield from map(work, things)
         return
@@ -41,8 +42,9 @@ def results_of(
         try:
             yield from pool.map(work, things)
         except BrokenProcessPool:
-            raise SettingError(
-                "a process was ended from outside (out of memory?); give fewer workers"
+            raise WorkerError(
+                "a process was ended from outside (out of memory?); give fewer ",
+                Parameter("workers"),
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

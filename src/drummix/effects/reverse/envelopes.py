@@ -44,10 +44,9 @@ class GainEnvelopes:
         n_samples = stems.shape[1]
         place = (start + np.arange(n_samples)) / self.knot_samples
         if n_samples and place[-1] > self.knots.shape[0] - 1:
-            raise SettingError(
-                f"sample {start + n_samples - 1} lies beyond the last knot, at "
-                f"{(self.knots.shape[0] - 1) * self.knot_samples}; give what was fitted"
-            )
+            last = (self.knots.shape[0] - 1) * self.knot_samples
+            beyond = f"ends at sample {start + n_samples - 1}, beyond the last knot, at {last}"
+            raise SettingError("n_samples", n_samples, "give what was fitted", problem=beyond)
         times = np.arange(self.knots.shape[0])
         mixed = np.zeros((self.knots.shape[1], n_samples))
         for channel in range(mixed.shape[0]):
@@ -76,9 +75,9 @@ def fit_gain_envelopes(
         SettingError: If there is no audio or an option is out of range.
     """
     if knot_samples < 1:
-        raise SettingError(f"knots {knot_samples} samples apart; use 1 or more")
+        raise SettingError("knot_samples", knot_samples, "use 1 or more")
     if not (math.isfinite(smoothness) and smoothness >= 0.0):
-        raise SettingError(f"smoothness is {smoothness}; use 0 or more")
+        raise SettingError("smoothness", smoothness, "use 0 or more")
     spans = _Spans(knot_samples)
     for stems, target in pairs:
         spans.add(stems, target)
@@ -97,10 +96,8 @@ class _Spans:
 
     def add(self, stems: NDArray[np.floating], target: NDArray[np.floating]) -> None:
         if stems.shape[1] != target.shape[1]:
-            raise SettingError(
-                f"stems of {stems.shape[1]} samples beside a target of {target.shape[1]}; "
-                "give blocks of one length"
-            )
+            unequal = f"are {stems.shape[1]} samples long and the target {target.shape[1]}"
+            raise SettingError("stems", stems.shape, "give blocks of one length", problem=unequal)
         done = 0
         while done < stems.shape[1]:
             span, inside = divmod(self._n_seen, self._knot_samples)
@@ -133,7 +130,9 @@ class _Spans:
 
     def solve(self, smoothness: float, ridge: float) -> GainEnvelopes:
         if not self._grams:
-            raise SettingError("no audio to fit gains to; give at least one block")
+            raise SettingError(
+                "pairs", (), "give at least one block", problem="hold no audio to fit gains to"
+            )
         grams, targets = np.array(self._grams), np.array(self._targets)
         n_spans, _, n_stems, _ = grams.shape
         energy = np.einsum("ksii->i", grams[:, [0, 1, 1, 2]])

@@ -85,8 +85,11 @@ class Equations:
         first = self.n_lead - n_lead
         if not (first >= 0 and first + n_taps <= self.n_taps and 0 <= n_lead < max(1, n_taps)):
             raise SettingError(
-                f"{n_taps} taps with a lead of {n_lead} do not fit equations of {self.n_taps} "
-                f"taps with a lead of {self.n_lead}; ask for less"
+                "n_taps",
+                n_taps,
+                "ask for less",
+                problem=f"is {n_taps} with a lead of {n_lead}, which does not fit equations of "
+                f"{self.n_taps} taps with a lead of {self.n_lead}",
             )
         n_stems = self.n_stems
         # Row 0 of each pair: stem i at tap `first + a`, stem j at tap `first`.
@@ -131,9 +134,9 @@ class EquationStream:
         n_folds: int = 1,
     ) -> None:
         if not 1 <= n_taps <= MAX_TAPS:
-            raise SettingError(f"filters of {n_taps} taps; use 1 to {MAX_TAPS}")
+            raise SettingError("n_taps", n_taps, f"use 1 to {MAX_TAPS}")
         if not 0 <= n_lead < n_taps:
-            raise SettingError(f"a lead of {n_lead} in {n_taps} taps; use 0 to {n_taps - 1}")
+            raise SettingError("n_lead", n_lead, f"use 0 to {n_taps - 1}")
         self._shape = (n_stems, n_channels)
         self._n_taps, self._n_lead = n_taps, n_lead
         n_fft = max(_MIN_FFT, 8 * n_taps)
@@ -181,14 +184,14 @@ class EquationStream:
 
     def _check(self, stems: NDArray[np.floating], target: NDArray[np.floating]) -> None:
         if stems.shape[1] != target.shape[1]:
-            raise SettingError(
-                f"stems of {stems.shape[1]} samples beside a target of {target.shape[1]}; "
-                "give blocks of one length"
-            )
+            unequal = f"are {stems.shape[1]} samples long and the target {target.shape[1]}"
+            raise SettingError("stems", stems.shape, "give blocks of one length", problem=unequal)
         if (stems.shape[0], target.shape[0]) != self._shape:
             raise SettingError(
-                f"{stems.shape[0]} stems and {target.shape[0]} channels; "
-                f"expected {self._shape[0]} and {self._shape[1]} as before"
+                "stems",
+                stems.shape,
+                f"expected {self._shape[0]} and {self._shape[1]} as before",
+                problem=f"are {stems.shape[0]}, and the target's channels {target.shape[0]}",
             )
 
     def _take_runs(self, *, is_last: bool) -> None:

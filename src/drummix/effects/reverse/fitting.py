@@ -76,6 +76,8 @@ def _gather(pairs: Pairs, n_taps: int, n_lead: int, *, is_mono: bool) -> Equatio
             stream = EquationStream(stems.shape[0], heard.shape[0], n_taps=n_taps, n_lead=n_lead)
         stream.add(stems, heard)
     if stream is None:
-        raise SettingError("no audio to fit gains to; give at least one block")
+        raise SettingError(
+            "pairs", (), "give at least one block", problem="hold no audio to fit gains to"
+        )
     [equations] = stream.finish()
     return equations

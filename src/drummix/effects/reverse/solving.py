@@ -128,7 +128,10 @@ def solve(
     system = _System(equations, n_taps, n_lead, ridge)
     if is_non_negative and system.n_taps > 1:
         raise SettingError(
-            f"non-negative filters of {system.n_taps} taps; a filter's taps have signs: use 1 tap"
+            "is_non_negative",
+            True,
+            "a filter's taps have signs: use 1 tap",
+            problem=f"is asked of filters of {system.n_taps} taps",
         )
     filters = system.solve(towards, is_non_negative=is_non_negative)
     found = system.score(filters)
@@ -173,10 +176,12 @@ class _System:
         self.n_taps = equations.n_taps if n_taps is None else n_taps
         self.n_lead = equations.n_lead if n_lead is None else n_lead
         if equations.n_samples == 0:
-            raise SettingError("no audio to fit gains to; give at least one block")
+            raise SettingError(
+                "pairs", (), "give at least one block", problem="hold no audio to fit gains to"
+            )
         weights = np.broadcast_to(np.asarray(ridge, dtype=np.float64), (equations.n_stems,))
         if not np.all(np.isfinite(weights) & (weights >= 0.0)):
-            raise SettingError(f"ridge is {ridge}; use 0 or more")
+            raise SettingError("ridge", ridge, "use 0 or more")
         self._equations = equations
         self._gram, self._with_target = equations.system(self.n_taps, self.n_lead)
         energy = equations.stem_energy
