@@ -39,6 +39,11 @@ def leftovers(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def steps_off(subtype):
+    """Steps by which rounding may move a sample: half of one, and one of dither at 16 bits."""
+    return 1.5 if subtype == "PCM_16" else 0.5
+
+
 def assert_one_line_naming(error, path):
     assert "\n" not in str(error)
     assert Path(path).name in str(error)
@@ -53,14 +58,16 @@ def assert_one_line_naming(error, path):
     + [(".flac", "PCM_16"), (".flac", "PCM_24"), (".aiff", "PCM_24"), (".aif", "FLOAT")],
 )
 @pytest.mark.parametrize("n_channels", [1, 2, 5])
-def test_file_comes_back_to_half_a_step_of_its_coding(tmp_path, suffix, subtype, n_channels):
+def test_file_comes_back_to_half_a_step_of_its_coding_and_dither(
+    tmp_path, suffix, subtype, n_channels
+):
     samples = noise(n_channels)
     write(tmp_path / f"a{suffix}", Audio(samples, 48_000), subtype=subtype)
     info = probe(tmp_path / f"a{suffix}")
     assert (info.rate_hz, info.n_channels, info.n_samples) == (48_000, n_channels, 10_000)
     assert info.subtype == subtype
     error = np.abs(read(tmp_path / f"a{suffix}").samples - samples).max()
-    assert error <= 0.5 * 2.0 ** (1 - BITS[subtype]) + 2.0**-25
+    assert error <= steps_off(subtype) * 2.0 ** (1 - BITS[subtype]) + 2.0**-25
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
@@ -68,6 +75,48 @@ def test_file_read_and_written_again_is_the_same_bit_by_bit(tmp_path, subtype):
     write(tmp_path / "a.wav", Audio(noise(peak=1.2), 44_100), subtype=subtype)
     write(tmp_path / "b.wav", read(tmp_path / "a.wav"), subtype=subtype)
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+def spectrum_db(samples):
+    window = np.hanning(samples.size)
+    lines = np.abs(np.fft.rfft(samples * window)) / (window.sum() / 2)
+    return 20 * np.log10(np.maximum(lines, 1e-12))
+
+
+@pytest.mark.parametrize(("subtype", "level_dbfs"), [("PCM_16", -100.0), ("PCM_U8", -52.0)])
+def test_a_sine_below_the_last_step_survives_without_harmonics(tmp_path, subtype, level_dbfs):
+    """Rounded alone it is silence, and a little louder a square wave."""
+    n_samples, line = 1 << 20, 22_000
+    tone = 10 ** (level_dbfs / 20) * np.sin(2 * np.pi * line * np.arange(n_samples) / n_samples)
+    write(tmp_path / "a.wav", Audio(tone[np.newaxis], 48_000), subtype=subtype)
+    lines_db = spectrum_db(read(tmp_path / "a.wav").samples[0].astype(np.float64))
+    assert lines_db[line] == pytest.approx(level_dbfs, abs=0.5)
+    # The noise floor: of a few thousand lines the highest is 10 dB above the mean.
+    floor_db = 10 * np.log10(np.mean(10 ** (lines_db[line + 50 : line + 20_000] / 10)))
+    assert lines_db[2 * line : 12 * line : line].max() < floor_db + 10.0
+    assert floor_db < level_dbfs - 20.0
+
+
+@pytest.mark.parametrize("gain", [0.1, 0.5, 1.7])
+def test_the_error_of_16_bits_is_white_noise_of_a_quarter_step_squared(tmp_path, gain):
+    samples = gain * 2.0**-15 * np.sin(np.arange(200_000) * 0.01)[np.newaxis]
+    write(tmp_path / "a.wav", Audio(samples, 48_000), subtype="PCM_16")
+    error = (read(tmp_path / "a.wav").samples.astype(np.float64) - samples)[0] * 2.0**15
+    assert error.mean() == pytest.approx(0.0, abs=0.01)
+    # Rounding gives a twelfth, either uniform noise of the dither another.
+    assert np.square(error).mean() == pytest.approx(0.25, rel=0.03)
+    assert np.corrcoef(error[1:], error[:-1])[0, 1] == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("block", [1, 7, 10_000])
+def test_16_bits_are_the_same_bytes_every_time_and_silence_stays_silence(tmp_path, block):
+    samples = np.concatenate([noise(n_samples=500), np.zeros((2, 500), np.float32)], axis=1)
+    write(tmp_path / "a.wav", Audio(samples, 48_000), subtype="PCM_16")
+    with Writer(tmp_path / "b.wav", rate_hz=48_000, n_channels=2, subtype="PCM_16") as writer:
+        for start in range(0, 1000, block):
+            writer.write(samples[:, start : start + block])
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert not read(tmp_path / "a.wav").samples[:, 500:].any()
 
 
 @pytest.mark.parametrize(("suffix", "format"), [(".ogg", "OGG"), (".mp3", "MP3")])
@@ -128,7 +177,7 @@ def test_wav_that_outgrows_its_32_bit_sizes_goes_on_as_rf64(tmp_path, monkeypatc
             writer.write(samples[:, start : start + 1_000])
     assert probe(tmp_path / "a.wav").format == "RF64"
     error = np.abs(read(tmp_path / "a.wav").samples - samples).max()
-    assert error <= 2.0 ** -BITS[subtype] + 2.0**-25
+    assert error <= steps_off(subtype) * 2.0 ** (1 - BITS[subtype]) + 2.0**-25
     assert leftovers(tmp_path) == ["a.wav"]
 
 

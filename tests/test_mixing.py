@@ -247,6 +247,14 @@ def test_a_gain_is_found_for_every_loudness(seed):
         assert integrated_lufs(louder, RATE_HZ) == pytest.approx(lufs, abs=0.01)
 
 
+@pytest.mark.parametrize("suffix", [".ogg", ".mp3"])
+def test_the_default_ceiling_leaves_room_for_what_a_lossy_file_decodes_to(tmp_path, suffix):
+    made = mix_to_file(uneven_take(20.0), tmp_path / f"mix{suffix}", system="unity")
+    assert made.settings["level"]["true_peak_dbtp"] == pytest.approx(DEFAULT_CEILING_DBTP)
+    decoded = read(tmp_path / f"mix{suffix}")
+    assert DEFAULT_CEILING_DBTP - 1.0 < true_peak_dbtp(decoded.samples, RATE_HZ) < 0.0
+
+
 def test_loudness_out_of_reach_is_said_with_what_was_reached(takes):
     made = mix(takes, system="unity", lufs=-2.0)
     reached = integrated_lufs(made.audio.samples, RATE_HZ)

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from drummix.arrays import FloatArray
 from drummix.audio.atomic import atomic_path
 from drummix.audio.samples import Audio
 from drummix.errors import OutputError, SettingError
@@ -35,6 +36,9 @@ _BITS = {
     "FLOAT": 32,
     "DOUBLE": 64,
 }
+_MAX_DITHERED_BITS = 16
+"""Of 24 bits the last step is 48 dB below that of 16, and below the noise of any recording."""
+_DITHER_SEED = 16
 _RIFF_LIMIT_BYTES = 2**32 - 2**16
 """A WAV's sizes are 32 bits; the rest is room for its header."""
 _COPY_SAMPLES = 1 << 20
@@ -46,6 +50,10 @@ class Writer:
     A context manager: the file takes its name when the block ends, and nothing is left behind if
     it ends with an exception. Samples beyond full scale are limited to it and counted, except in
     a float subtype, which keeps them. A WAV that outgrows 4 GB becomes an RF64.
+
+    Codings of 16 bits or fewer are dithered where a sample lies between two steps: what is on a
+    step, as silence and what was read from such a file, stays there. The dither of every file is
+    the same, whatever the blocks.
 
     Args:
         target: The file to write; its suffix chooses the container.
@@ -83,6 +91,9 @@ class Writer:
                 f"use one of {', '.join(soundfile.available_subtypes(self._format))}",
                 problem=f"is {subtype!r}, which {self._format} cannot hold",
             )
+        self._n_bits = _BITS.get(str(self._subtype), 32)
+        # Always the same noise, so that the same samples always make the same file.
+        self._dither_rng = np.random.default_rng(_DITHER_SEED)
         self.n_clipped = 0
         self._n_written = 0
 
@@ -125,7 +136,8 @@ class Writer:
             frames = np.array(block.T, order="C")
         else:
             self.n_clipped += int(np.count_nonzero(np.abs(block) > 1.0))
-            frames = _to_int32(block.T, _BITS.get(str(self._subtype), 32))
+            dither = self._dither(block.shape[1]) if self._n_bits <= _MAX_DITHERED_BITS else None
+            frames = _to_int32(block.T, self._n_bits, dither)
         if self._format == "WAV" and self._size_bytes(frames.shape[0]) > _RIFF_LIMIT_BYTES:
             self._go_on_as_rf64()
         self._append(self._file, frames)
@@ -147,6 +159,12 @@ class Writer:
             file.write(frames)
         except soundfile.LibsndfileError as error:
             raise self._incomplete() from error
+
+    def _dither(self, n_frames: int) -> FloatArray:
+        """Triangular noise within one step, in steps (frames, channels)."""
+        shape = (n_frames, self._n_channels, 2)
+        uniform = self._dither_rng.random(shape, dtype=np.float32)
+        return uniform[..., 0] - uniform[..., 1]
 
     def _size_bytes(self, n_more: int) -> int:
         return (self._n_written + n_more) * self._n_channels * _BITS[str(self._subtype)] // 8
@@ -220,15 +238,22 @@ def _format_of(target: Path) -> str:
         ) from None
 
 
-def _to_int32(frames: NDArray[np.floating], n_bits: int) -> NDArray[np.int32]:
+def _to_int32(
+    frames: NDArray[np.floating], n_bits: int, dither: FloatArray | None
+) -> NDArray[np.int32]:
     """Frames limited to full scale, rounded to `n_bits` and put at the top of 32-bit integers.
 
     libsndfile's own conversion multiplies by 2^(bits - 1) - 1 and truncates: files read and
     written again would change. This way they come out bit by bit as they went in.
+
+    Source: Lipshitz, Wannamaker and Vanderkooy, "Quantization and dither", JAES 40(5), 1992: with
+    triangular dither of two steps' width neither mean nor variance of the error follow the sound.
     """
     steps = 2.0 ** (n_bits - 1)
     # Up to 24 bits float32 holds every step, and a power of two scales it without rounding.
     is_exact = n_bits <= 24 and frames.dtype == np.float32
     scaled = np.multiply(frames, steps, dtype=np.float32 if is_exact else np.float64)
+    if dither is not None:
+        scaled += np.where(scaled == np.rint(scaled), np.float32(0.0), dither)
     integers = np.clip(np.rint(scaled, out=scaled), -steps, steps - 1.0, out=scaled)
     return np.ascontiguousarray(integers.astype(np.int32) << np.int32(32 - n_bits))
