@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from drummix.audio import Audio, read
+from drummix.audio import Audio, read, resample
 from drummix.errors import AudioFileError, SettingError
-from drummix.evaluation.measuring import METRICS, Metric, measure
+from drummix.evaluation.measuring import METRICS, METRICS_RATE_HZ, Metric, measure
 from drummix.evaluation.metrics import level_matched
 from drummix.evaluation.perceptual import ZIMTOHRLI, zimtohrli_distance
 from drummix.evaluation.spectral import MIN_SAMPLES
@@ -69,6 +69,7 @@ class Comparison:
         """Plain data that JSON can hold; None for NaN."""
         return {
             "reference": str(self.reference),
+            "rate_hz": METRICS_RATE_HZ,
             "mixes": [
                 {
                     "file": str(path),
@@ -102,7 +103,8 @@ def compare(
     """Measure mixes against a reference.
 
     A mix of another rate is resampled to the reference's; a mono file is heard from both sides;
-    of files of different lengths the shared beginning is compared. Each is said in the notices.
+    of files of different lengths the shared beginning is compared. All are measured at 44.1 kHz.
+    Each is said in the notices.
 
     Args:
         reference: What the mixes should be.
@@ -126,15 +128,21 @@ def compare(
         raise SettingError("mixes", twice, "name each mix once", problem=twice_said)
     notices: list[Notice] = []
     target = _stereo(path, read(path), notices)
+    if target.rate_hz != METRICS_RATE_HZ:
+        rates = {"from_hz": target.rate_hz, "to_hz": METRICS_RATE_HZ}
+        notices.append(Notice(Code.COMPARED_RESAMPLED, path.name, rates))
     if not np.any(target.samples):
         raise AudioFileError(f"{path} is silent: there is nothing to compare a mix with")
     values = {}
     for each in paths:
-        mix, wanted = _brought_together(each, target, path, align, notices)
-        values[each] = measure({"": mix}, wanted, target.rate_hz)[""]
+        mix, wanted = (
+            resample(one, target.rate_hz, METRICS_RATE_HZ)
+            for one in _brought_together(each, target, path, align, notices)
+        )
+        values[each] = measure({"": mix}, wanted, METRICS_RATE_HZ)[""]
         if is_perceptual:
-            matched = level_matched(mix, wanted, target.rate_hz)
-            values[each][ZIMTOHRLI.name] = zimtohrli_distance(matched, wanted, target.rate_hz)
+            matched = level_matched(mix, wanted, METRICS_RATE_HZ)
+            values[each][ZIMTOHRLI.name] = zimtohrli_distance(matched, wanted, METRICS_RATE_HZ)
     metrics = (*METRICS, ZIMTOHRLI) if is_perceptual else METRICS
     return Comparison(path, values, tuple(notices), metrics)
 

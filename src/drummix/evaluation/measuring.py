@@ -94,6 +94,11 @@ METRICS: tuple[Metric, ...] = (
 """Everything that `measure` measures; the leading two first."""
 
 
+METRICS_RATE_HZ = 44_100
+"""Rate of the corpora. Frames and spectra are counted in samples, as the metrics' authors do, so
+that values at another rate are other ones and are not to be set beside these."""
+
+
 def measure(
     mixes: Mapping[str, FloatArray], target: FloatArray, rate_hz: int
 ) -> dict[str, dict[str, float]]:
@@ -102,7 +107,7 @@ def measure(
     Args:
         mixes: Name -> mix (2, samples).
         target: What each should be, (2, samples).
-        rate_hz: Sample rate in Hz of all.
+        rate_hz: Sample rate in Hz of all; values at different rates do not compare.
 
     Returns:
         Name -> metric -> value, metrics as in `METRICS`. SDR, loudness and true peak are of the mix
