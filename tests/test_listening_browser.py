@@ -19,7 +19,10 @@ from drummix import audio
 from drummix.audio import Audio
 from drummix.listening.build import build_study, read_built
 from drummix.listening.enrolment import invite
+from drummix.listening.ratings import write_ratings_csv
+from drummix.listening.report import write_report
 from drummix.listening.results import Rating, read_answers, read_ratings
+from drummix.listening.simulate import Simulation, simulate_ratings
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("uvicorn", reason="the extra `listen` is not installed")
@@ -530,6 +533,22 @@ def test_a_comment_with_half_a_character_costs_no_rating(browser: Any, listener:
     assert [row.score for row in first] == rated
     assert [row.comment for row in first] == ["", "so  loud"]
     page.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_no_table_of_the_analysis_is_cut_off(browser: Any, tmp_path: Path, width: int) -> None:
+    rng = np.random.default_rng(0)
+    table = write_ratings_csv(simulate_ratings(Simulation(), rng), tmp_path / "ratings.csv")
+    write_report(table, tmp_path / "report", rng, margin=5.0)
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.goto((tmp_path / "report" / "report.html").as_uri())
+    beyond = page.evaluate(
+        "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+        ".map((one) => one.scrollWidth - one.clientWidth)"
+    )
+    assert beyond == [0] * 9
+    context.close()
 
 
 def test_the_page_plays_at_the_rate_of_the_study(browser: Any, listener: Listener) -> None:

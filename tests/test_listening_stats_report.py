@@ -156,8 +156,28 @@ def test_sameness_is_said_only_where_a_declared_margin_showed_it() -> None:
     assert "whether they differ remains open" in without
     assert "cannot show that systems are the same" in without
     within = conclusion(analysis_of(rows, equivalence_margin=5.0))
-    assert "robot was rated" in within
+    assert "robot minus human" in within
     assert "shown to be the same within 5 points" in within
+
+
+def test_a_difference_is_said_with_the_sign_of_its_interval() -> None:
+    low = [
+        replace(row, score=max(0.0, row.score - 9.0)) if row.system == "robot" else row
+        for row in rated(20)
+        if row.score is not None
+    ]
+    found = analysis_of(low)
+    [pair] = [p for p in found.pairs if {p.first, p.second} == {"robot", "human"}]
+    said = re.search(
+        rf"{pair.first} minus {pair.second}: (\S+) points \(95% interval (\S+) to ([^)]+)\)",
+        conclusion(found),
+    )
+    assert said is not None
+    value, start, end = map(float, said.groups())
+    assert start <= value <= end
+    assert value == pytest.approx(pair.difference.value, abs=0.05)
+    assert start == pytest.approx(pair.difference.low, abs=0.05)
+    assert (value < 0) == (pair.first == "robot")
 
 
 def test_a_large_p_is_never_told_as_sameness() -> None:

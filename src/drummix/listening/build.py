@@ -201,13 +201,16 @@ def _sources(study: Study, base: Path, name: str, item: Item) -> dict[str, Path]
     """System -> its file, for one item."""
     found = {}
     for system, kind in study.systems.items():
-        if system in item.files:
-            path = base / item.files[system]
+        stem = kind.source or system
+        # An anchor is made from the file of its source, wherever that lies.
+        named = next((item.files[one] for one in (system, stem) if one in item.files), None)
+        if named is not None:
+            path = base / named
             if not path.is_file():
                 raise AudioFileError(f"{path} does not exist; items.{name}.files names it")
             found[system] = path
             continue
-        folder, stem = base / study.mixes / name, kind.source or system
+        folder = base / study.mixes / name
         here = sorted(folder.iterdir()) if folder.is_dir() else []
         matches = [
             p for p in here if p.stem == stem and p.suffix.lower() in AUDIO_SUFFIXES and p.is_file()

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from drummix.listening.statistics.analysis import Analysis
+from drummix.listening.statistics.analysis import Analysis, Verdict
 from drummix.listening.statistics.power import ENOUGH, Power
 from drummix.listening.statistics.reliability import repeated
 from drummix.listening.statistics.scores import Scores
@@ -122,10 +122,10 @@ def _differences(analysis: Analysis) -> Figure:
         axis.axvspan(-margin, margin, color="#d9e8d2", linewidth=0)
     axis.axvline(0.0, color=_GREY, linewidth=1)
     for row, pair in enumerate(pairs):
-        colour = "#222222" if pair.verdict.startswith("different") else _COLOURS["test"]
+        colour = "#222222" if pair.verdict.is_different else _COLOURS["test"]
         if np.isfinite(pair.difference.low):
             axis.plot([pair.difference.low, pair.difference.high], [row, row], color=colour)
-        is_shown = pair.verdict != "open"
+        is_shown = pair.verdict is not Verdict.OPEN
         axis.plot(
             pair.difference.value,
             row,

@@ -118,9 +118,10 @@ def report_of(analysis: Analysis) -> Report:
 
 def _heard(analysis: Analysis) -> Section:
     declared = analysis.declared
-    if "options" in declared.source:
+    if declared.is_changed_by_options:
+        place = f"{declared.source}, changed by options" if declared.source else "options"
         source = (
-            f"Rules, margin and level come from: {declared.source}. What is given as an option may "
+            f"Rules, margin and level come from: {place}. What is given as an option may "
             "have been chosen after the ratings were seen; only what was declared before counts."
         )
     elif declared.source:

@@ -62,11 +62,13 @@ class Report:
 
 
 _LONG_CHARS = 32
+_WIDE_COLUMNS = 5
 _STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff;
-  max-width: 54rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; }
+  max-width: 66rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; }
+p, figcaption { max-width: 54rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.2rem;
   border-bottom: 1px solid #d8dce2; padding-bottom: .2rem; } h3 { font-size: 1.05rem; }
 .warning { background: #c0392b; color: #fff; font-weight: 700; padding: .8rem 1rem;
@@ -75,12 +77,23 @@ h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top:
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 .note { color: #545c68; font-size: .86rem; margin-top: -.5rem; }
-th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
+th, td { padding: .25rem .5rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid #e4e6ea; }
+th { white-space: normal; vertical-align: bottom; }
 td.long { white-space: normal; min-width: 14rem; text-align: left; }
 th { background: #f5f6f8; } th:first-child, td:first-child { text-align: left; }
+td:first-child { white-space: normal; min-width: 10rem; }
 figure { margin: 1rem 0; max-width: 40rem; } figure svg { width: 100%; height: auto; }
 figcaption { color: #545c68; font-size: .86rem; }
+@media (max-width: 64rem) {
+  .wide thead { display: none; }
+  .wide, .wide tbody, .wide tr { display: block; }
+  .wide tr { padding: .5rem 0; border-bottom: 1px solid #b8bec8; }
+  .wide td { display: flex; justify-content: space-between; gap: 1rem; border: 0;
+    white-space: normal; }
+  .wide td::before { content: attr(data-label); color: #545c68; text-align: left; }
+  .wide td:first-child { font-weight: 700; } .wide td:first-child::before { content: none; }
+}
 @media print { .warning { position: static; } .scroll { overflow: visible; } }
 """
 
@@ -135,16 +148,21 @@ def _block_html(block: str | Table | Picture, figures: Mapping[str, str]) -> str
     # Outside of what scrolls: a note as wide as its table would run off a phone.
     note = f'\n<p class="note">{_escaped(block.caption)}</p>' if block.caption else ""
     heading = "".join(f'<th scope="col">{_escaped(cell)}</th>' for cell in block.heading)
-    rows = "".join(f"<tr>{''.join(_cell_html(cell) for cell in row)}</tr>\n" for row in block.rows)
+    rows = "".join(
+        f"<tr>{''.join(map(_cell_html, row, block.heading))}</tr>\n" for row in block.rows
+    )
+    # On a phone each row of many columns is a list of its own.
+    kind = ' class="wide"' if len(block.heading) >= _WIDE_COLUMNS else ""
     return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{heading}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table{kind}><thead><tr>{heading}</tr></thead>'
         f"<tbody>\n{rows}</tbody></table></div>{note}"
     )
 
 
-def _cell_html(cell: str) -> str:
+def _cell_html(cell: str, column: str) -> str:
     is_long = len(cell) > _LONG_CHARS
-    return f"<td{' class=long' if is_long else ''}>{_escaped(cell)}</td>"
+    kind = ' class="long"' if is_long else ""
+    return f'<td{kind} data-label="{_escaped(column)}">{_escaped(cell)}</td>'
 
 
 def _inline_svg(svg: str, caption: str, name: str) -> str:

@@ -96,14 +96,14 @@ def pair_table(analysis: Analysis) -> Table:
             _interval(pair.superiority, 2),
             _p(pair.p),
             _p(pair.p_holm),
-            "yes" if pair.verdict.startswith("different") else "not shown",
+            "yes" if pair.verdict.is_different else "not shown",
         )
         for pair in analysis.pairs
     )
     heading = (
         "pair",
         "listeners",
-        "difference, points [95%]",
+        "first minus second, points [95%]",
         "d_z [95%]",
         "scored higher [95%]",
         "p",
@@ -126,7 +126,7 @@ def equivalence_table(analysis: Analysis) -> Table:
             f"{_number(pair.equivalence.low, 1)} to {_number(pair.equivalence.high, 1)}",
             _p(pair.equivalence.p),
             _p(pair.p_equivalence_holm),
-            "yes" if pair.verdict.endswith("within the margin") else "not shown",
+            "yes" if pair.verdict.is_within_margin else "not shown",
         )
         for pair in analysis.pairs
     )
@@ -211,6 +211,7 @@ def to_mapping(analysis: Analysis) -> dict[str, Any]:
         "summary": conclusion(analysis),
         "declared": {
             "source": analysis.declared.source,
+            "is_changed_by_options": analysis.declared.is_changed_by_options,
             "screening": analysis.declared.screening.to_mapping(),
             "equivalence_margin": analysis.declared.equivalence_margin,
             "alpha": analysis.declared.alpha,

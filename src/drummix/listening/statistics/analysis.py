@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 
@@ -39,7 +39,24 @@ from drummix.listening.statistics.published import Published, published_statisti
 from drummix.listening.statistics.reliability import Reliability, reliability
 from drummix.listening.statistics.scores import Scores
 
-Verdict = Literal["different", "different, within the margin", "same within the margin", "open"]
+
+class Verdict(StrEnum):
+    """What is shown of a pair of systems. A large p shows nothing."""
+
+    DIFFERENT = "different"
+    DIFFERENT_WITHIN_MARGIN = "different, within the margin"
+    SAME_WITHIN_MARGIN = "same within the margin"
+    OPEN = "open"
+
+    @property
+    def is_different(self) -> bool:
+        """Whether a difference is shown."""
+        return self in (Verdict.DIFFERENT, Verdict.DIFFERENT_WITHIN_MARGIN)
+
+    @property
+    def is_within_margin(self) -> bool:
+        """Whether any difference is shown to be smaller than the margin."""
+        return self in (Verdict.DIFFERENT_WITHIN_MARGIN, Verdict.SAME_WITHIN_MARGIN)
 
 
 @dataclass(frozen=True)
@@ -204,14 +221,16 @@ def _pairs(scores: Scores, declared: Declared, rng: np.random.Generator) -> tupl
 
 
 def verdict(p_different: float, p_same: float, alpha: float) -> Verdict:
-    """What two corrected p show. A large p shows nothing.
+    """What two corrected p show.
 
-    >>> verdict(0.9, 0.2, 0.05), verdict(0.9, float("nan"), 0.05), verdict(0.9, 0.01, 0.05)
-    ('open', 'open', 'same within the margin')
+    >>> str(verdict(0.9, 0.2, 0.05)), str(verdict(0.9, 0.01, 0.05))
+    ('open', 'same within the margin')
     """
     if p_same < alpha:
-        return "different, within the margin" if p_different < alpha else "same within the margin"
-    return "different" if p_different < alpha else "open"
+        return (
+            Verdict.DIFFERENT_WITHIN_MARGIN if p_different < alpha else Verdict.SAME_WITHIN_MARGIN
+        )
+    return Verdict.DIFFERENT if p_different < alpha else Verdict.OPEN
 
 
 def _notes(scores: Scores, n_complete: int, declared: Declared) -> list[str]:

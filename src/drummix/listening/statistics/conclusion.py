@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from drummix.listening.statistics.analysis import Analysis, Pair
+from drummix.listening.statistics.analysis import Analysis, Pair, Verdict
 from drummix.listening.statistics.power import Power
 from drummix.listening.statistics.scores import Scores
 
@@ -61,9 +61,9 @@ def _overall(analysis: Analysis, scores: Scores) -> list[str]:
 
 def _counts(analysis: Analysis) -> list[str]:
     pairs = analysis.pairs
-    n_different = sum(pair.verdict.startswith("different") for pair in pairs)
-    n_same = sum(pair.verdict.endswith("within the margin") for pair in pairs)
-    n_open = sum(pair.verdict == "open" for pair in pairs)
+    n_different = sum(pair.verdict.is_different for pair in pairs)
+    n_same = sum(pair.verdict.is_within_margin for pair in pairs)
+    n_open = sum(pair.verdict is Verdict.OPEN for pair in pairs)
     margin = analysis.declared.equivalence_margin
     sentence = f"Of {_n(len(pairs), 'pair')}, {n_different} are shown to differ"
     if margin is not None:
@@ -93,27 +93,25 @@ _FACED = {"test", "reference"}
 
 
 def _pair_sentence(pair: Pair, analysis: Analysis) -> str:
-    points = abs(pair.difference.value)
-    direction = "higher" if pair.difference.value >= 0 else "lower"
+    found = pair.difference
     interval = ""
-    if math.isfinite(pair.difference.low):
-        ends = sorted([pair.difference.low, pair.difference.high])
-        if pair.difference.value < 0:
-            ends = [-ends[1], -ends[0]]
-        interval = f" (95% interval {ends[0]:.1f} to {ends[1]:.1f})"
+    if math.isfinite(found.low):
+        interval = f" (95% interval {_signed(found.low)} to {_signed(found.high)})"
     margin = analysis.declared.equivalence_margin
     said = {
-        "different": "a difference is shown",
-        "different, within the margin": (
+        Verdict.DIFFERENT: "a difference is shown",
+        Verdict.DIFFERENT_WITHIN_MARGIN: (
             f"a difference is shown, and that it is smaller than {margin or 0:g} points"
         ),
-        "same within the margin": f"they are shown to be the same within {margin or 0:g} points",
-        "open": "whether they differ remains open",
+        Verdict.SAME_WITHIN_MARGIN: f"they are shown to be the same within {margin or 0:g} points",
+        Verdict.OPEN: "whether they differ remains open",
     }[pair.verdict]
-    return (
-        f"{pair.first} was rated {points:.1f} points {direction} than {pair.second}{interval}: "
-        f"{said}."
-    )
+    return f"{pair.first} minus {pair.second}: {_signed(found.value)} points{interval}; {said}."
+
+
+def _signed(points: float) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(points, 1) + 0.0:+.1f}"
 
 
 def _next_study(power: Power | str) -> list[str]:

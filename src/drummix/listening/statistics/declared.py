@@ -33,6 +33,7 @@ class Declared:
         alpha: Level of all tests together.
         answers: Listener -> question -> answer, for rules about them.
         source: Where it was declared; empty where nothing was.
+        is_changed_by_options: Whether the margin or the level was given when the analysis was run.
     """
 
     screening: Screening = NO_SCREENING
@@ -40,6 +41,7 @@ class Declared:
     alpha: float = 0.05
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
+    is_changed_by_options: bool = False
 
     def __post_init__(self) -> None:
         margin = self.equivalence_margin
@@ -56,7 +58,7 @@ class Declared:
             self,
             equivalence_margin=self.equivalence_margin if margin is None else margin,
             alpha=self.alpha if alpha is None else alpha,
-            source=f"{self.source}, changed by options" if self.source else "options",
+            is_changed_by_options=True,
         )
 
 
