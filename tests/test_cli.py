@@ -21,7 +21,7 @@ from drummix.cli.inspect import report_lines
 from drummix.inspection import inspect_session
 from drummix.mixers import weights
 from drummix.mixers.architecture import WaveUNetConfig
-from drummix.mixers.registry import DESCRIPTIONS
+from drummix.mixers.registry import SYSTEMS
 from drummix.mixers.weights import parameter_shapes, write_model
 
 RATE_HZ = 44_100
@@ -194,7 +194,7 @@ def test_systems_lists_what_mixes(shipped):
     assert result.stdout.startswith("waveunet-wet (default)\n")
     named = [system["name"] for system in json.loads(run("systems", "--json").stdout)]
     assert named[:2] == ["waveunet-wet", "waveunet-dry"]
-    assert named == list(DESCRIPTIONS)
+    assert named == list(SYSTEMS)
     assert "not ready" not in result.stdout
 
 

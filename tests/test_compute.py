@@ -13,7 +13,7 @@ from drummix.evaluation.speed import write_session
 from drummix.mixers import compute
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.compute import Compute, allowed_cores, memory_mb, resolve_compute
-from drummix.mixers.registry import make_mixer
+from drummix.mixers.registry import MixerOptions, make_mixer
 from drummix.mixing import mix_to_file
 
 PAPER = WaveUNetConfig()
@@ -39,8 +39,8 @@ def test_a_wrong_value_is_refused_with_what_was_expected(wrong, message):
 def test_an_option_of_the_network_is_refused_where_there_is_none():
     for given in (Compute(threads=1), Compute(memory_mb=900.0)):
         with pytest.raises(SettingError, match=f"{next(iter(given.given()))} means nothing"):
-            make_mixer("unity", compute=given)
-    make_mixer("unity", compute=Compute())
+            make_mixer("unity", MixerOptions(compute=given))
+    make_mixer("unity", MixerOptions(compute=Compute()))
 
 
 # Threads.

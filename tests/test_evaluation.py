@@ -516,8 +516,8 @@ def test_a_failing_system_is_named_and_the_others_go_on(
 ) -> None:
     real = systems.make_mixer
 
-    def make(name: str, **options: object) -> object:
-        return (mixer(), ()) if name == "unity" else real(name, **options)
+    def make(name: str, options: object) -> object:
+        return (mixer(), ()) if name == "unity" else real(name, options)
 
     monkeypatch.setattr(systems, "make_mixer", make)
     found = evaluate(corpus, systems=["unity", "anchor"], limit=2)

@@ -13,7 +13,7 @@ from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.compute import Compute
 from drummix.mixers.native import load_network
 from drummix.mixers.rate import resample_blocks
-from drummix.mixers.registry import DESCRIPTIONS, make_mixer, systems
+from drummix.mixers.registry import SYSTEMS, MixerOptions, make_mixer, systems
 from drummix.mixers.segments import even_segments, paper_segments, run_segments
 from drummix.mixers.slots import FEEDS, route_stems
 from drummix.mixers.streaming import ahead
@@ -276,13 +276,13 @@ def test_resampled_stream_keeps_its_place_to_the_very_end():
 # The network as a mixer.
 
 
-@pytest.mark.parametrize("is_paper_segments", [False, True])
+@pytest.mark.parametrize("paper_segments", [False, True])
 @pytest.mark.parametrize("rate_hz", [22_050, 44_100, 48_000])
 @pytest.mark.parametrize("n_samples", [1, 5000])
 def test_mix_is_as_long_as_the_session_at_the_sessions_rate(
-    model, rate_hz, n_samples, is_paper_segments
+    model, rate_hz, n_samples, paper_segments
 ):
-    mixer = WaveUNetMixer("waveunet-wet", model, is_paper_segments=is_paper_segments)
+    mixer = WaveUNetMixer("waveunet-wet", model, paper_segments=paper_segments)
     mix = joined(mixer.plan(paper_session(n_samples, rate_hz)))
     assert mix.shape == (2, n_samples)
     assert mix.dtype == np.float32
@@ -305,7 +305,7 @@ def test_silence_stays_silence(model, rate_hz, paper_segments):
     silence = Audio(np.zeros((1, 20_000), np.float32), rate_hz)
     session = open_session({role.value: silence for role in PAPER_ROLES})
     assert np.abs(load_network(model).answer_to_silence).min() > 1e-4
-    mix = joined(WaveUNetMixer("w", model, is_paper_segments=paper_segments).plan(session))
+    mix = joined(WaveUNetMixer("w", model, paper_segments=paper_segments).plan(session))
     np.testing.assert_array_equal(mix, 0.0)
 
 
@@ -358,7 +358,7 @@ def test_stems_keep_their_levels_as_recorded_and_without_a_word_in_the_card(tmp_
     staged = staged_model(tmp_path)
     session = paper_session(3000)
     plan = WaveUNetMixer("w", staged).plan(session)
-    left = WaveUNetMixer("w", staged, is_as_recorded=True).plan(session)
+    left = WaveUNetMixer("w", staged, as_recorded=True).plan(session)
     assert [stem["role"] for stem in plan.settings["gain_staging"]] == [
         r.value for r in PAPER_ROLES
     ]
@@ -403,7 +403,7 @@ def test_settings_name_the_model_by_its_checksum(model):
     assert settings["model"]["sha256"] == model.sha256
     assert settings["runtime"].startswith("native, numpy")
     assert settings["segments"] == "even"
-    paper = WaveUNetMixer("w", model, is_paper_segments=True).plan(paper_session(100)).settings
+    paper = WaveUNetMixer("w", model, paper_segments=True).plan(paper_session(100)).settings
     assert paper["segments"] == "paper"
 
 
@@ -488,21 +488,21 @@ def test_an_unknown_system_is_answered_with_the_nearest():
 @pytest.mark.parametrize(
     ("options", "option"),
     [
-        ({"is_as_recorded": True}, "as_recorded"),
-        ({"is_paper_segments": True}, "paper_segments"),
+        ({"as_recorded": True}, "as_recorded"),
+        ({"paper_segments": True}, "paper_segments"),
         ({"weights": "models"}, "weights"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(name, options, option):
     with pytest.raises(SettingError, match=option):
-        make_mixer(name, **options)
+        make_mixer(name, MixerOptions(**options))
 
 
 def test_systems_say_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "SHIPPED_FOLDER", tmp_path)
     write_model(tmp_path, "waveunet-dry", random_tensors(SMALL), card(metrics={"si_sdr_db": 20.5}))
     found = {system.name: system for system in systems()}
-    assert list(found) == list(DESCRIPTIONS)
+    assert list(found) == list(SYSTEMS)
     assert found["waveunet-dry"].is_ready
     assert found["waveunet-dry"].metrics == {"si_sdr_db": 20.5}
     assert not found["waveunet-wet"].is_ready
@@ -513,7 +513,7 @@ def test_systems_say_what_is_missing(tmp_path, monkeypatch):
 
 def test_weights_trained_for_another_target_are_used_and_said(tmp_path):
     folder = write_model(tmp_path, "net", random_tensors(SMALL), card(target="dry"))
-    mixer, notices = make_mixer("waveunet-wet", weights=folder)
+    mixer, notices = make_mixer("waveunet-wet", MixerOptions(weights=folder))
     assert mixer.name == "waveunet-wet"
     [notice] = notices
     assert notice.code is Code.WEIGHTS_FOR_OTHER_TARGET

@@ -112,8 +112,8 @@ class _Counter:
         self.mixed: list[str] = []
         real = systems.make_mixer
 
-        def make(name: str, **options: Any) -> Any:
-            mixer, notices = real(name, **options)
+        def make(name: str, options: Any) -> Any:
+            mixer, notices = real(name, options)
             plan = mixer.plan
 
             def counted(session: Any, **more: Any) -> Any:
@@ -157,7 +157,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     [
         ({"weights": "b" * 64}, ("weights", "a" * 16, "b" * 16)),
         ({"item": "other"}, ("item", "", "")),
-        ({"is_as_recorded": True}, ("levels", "", "")),
+        ({"as_recorded": True}, ("levels", "", "")),
         ({"drummix": "0.2"}, ("drummix", "0.1", "0.2")),
     ],
 )
@@ -213,10 +213,10 @@ def test_a_system_that_cannot_be_made_is_named_and_the_others_go_on(
 ) -> None:
     real = systems.make_mixer
 
-    def make(name: str, **options: Any) -> Any:
+    def make(name: str, options: Any) -> Any:
         if name == "anchor":
             raise WeightsError("its weights are missing; get them again")
-        return real(name, **options)
+        return real(name, options)
 
     monkeypatch.setattr(systems, "make_mixer", make)
     shown: list[tuple[int, int]] = []
@@ -246,7 +246,7 @@ def test_a_system_with_a_bug_does_not_stop_the_others(
 
     real = systems.make_mixer
     monkeypatch.setattr(
-        systems, "make_mixer", lambda n, **o: (Buggy(), ()) if n == "anchor" else real(n, **o)
+        systems, "make_mixer", lambda n, o: (Buggy(), ()) if n == "anchor" else real(n, o)
     )
     found = evaluate(corpus, systems=["anchor", "unity"], limit=1)
     assert [(f.system, f.message) for f in found.failures] == [

@@ -18,8 +18,9 @@ from drummix.audio import make_folder, write_text
 from drummix.batch.finding import session_files
 from drummix.batch.outcome import Outcome
 from drummix.errors import TextFileError
+from drummix.mixers.registry import shipped_folder
 from drummix.mixers.style import Style, read_style
-from drummix.mixers.weights import any_card, shipped_folder
+from drummix.mixers.weights import any_card
 from drummix.mixing import MixOptions, OutputLevel
 from drummix.plain_data import Limits, read_json
 

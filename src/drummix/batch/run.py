@@ -18,6 +18,7 @@ from drummix.batch.tally import OnOutcome, Progress, Tally
 from drummix.batch.working import BatchWorker, Heard
 from drummix.errors import OutputError, SettingError
 from drummix.mixers.compute import Compute, allowed_cores
+from drummix.mixers.registry import SYSTEMS
 from drummix.mixing import MixOptions, OutputLevel
 from drummix.mixing.scratch import remove_leftovers
 from drummix.pool import Lane, Lost, each_done, local_lanes
@@ -185,7 +186,8 @@ def default_jobs(n_cores: int) -> int:
 
 def _sharing(options: MixOptions, threads: int) -> MixOptions:
     """The options with a worker's share of the cores, where it is a network that mixes."""
-    is_network = options.style is None and options.system.startswith("waveunet")
+    spec = SYSTEMS.get(options.system)
+    is_network = options.style is None and spec is not None and spec.is_network
     compute = options.compute or Compute()
     if not is_network or compute.threads is not None:
         return options

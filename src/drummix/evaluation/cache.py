@@ -40,14 +40,14 @@ class ResultKey:
         item: Checksum of the item's files.
         system: Name of the system.
         weights: Checksum of its weights; empty where it has none.
-        is_as_recorded: Whether the stems' levels were left alone.
+        as_recorded: Whether the stems' levels were left alone.
         drummix: Version of drummix and checksum of the code that mixes and measures.
     """
 
     item: str
     system: str
     weights: str
-    is_as_recorded: bool
+    as_recorded: bool
     drummix: str
 
 
@@ -182,7 +182,7 @@ def _difference(found: Mapping[str, Any], key: ResultKey) -> Refusal | None:
         return Refusal("weights", theirs, ours)
     if found.get("item") != key.item:
         return Refusal("item")
-    if found.get("is_as_recorded") != key.is_as_recorded:
+    if found.get("as_recorded") != key.as_recorded:
         return Refusal("levels")
     return Refusal("drummix", str(found.get("drummix")), key.drummix)
 

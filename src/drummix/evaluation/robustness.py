@@ -220,8 +220,8 @@ class _Study:
     def __init__(self, plan: _Plan) -> None:
         self._plan = plan
         self._mixers: dict[str, Mixer] = {
-            name: make_system(system, plan.weights, is_as_recorded=is_as_recorded)
-            for name, (system, is_as_recorded) in plan.variants.items()
+            name: make_system(system, plan.weights, as_recorded=as_recorded)
+            for name, (system, as_recorded) in plan.variants.items()
             if system not in ORACLES
         }
 

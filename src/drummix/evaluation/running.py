@@ -127,7 +127,7 @@ class _Plan:
     corpus: Path
     systems: tuple[str, ...]
     weights: Mapping[str, Path]
-    is_as_recorded: bool
+    as_recorded: bool
     folder: Path | None
 
 
@@ -169,7 +169,7 @@ class _Evaluator:
             try:
                 if system not in ORACLES:
                     self._mixers[system] = make_system(
-                        system, plan.weights, is_as_recorded=plan.is_as_recorded
+                        system, plan.weights, as_recorded=plan.as_recorded
                     )
             except DrummixError as error:
                 self.broken[system] = str(error)
@@ -185,7 +185,7 @@ class _Evaluator:
             item=self._checksums[item.item],
             system=system,
             weights=model_of(system, self.plan.weights).sha256,
-            is_as_recorded=self.plan.is_as_recorded,
+            as_recorded=self.plan.as_recorded,
             drummix=code_identity(),
         )
 

@@ -15,8 +15,8 @@ from drummix.corpus.manifest import TARGETS, Target
 from drummix.errors import Parameter, SettingError, WeightsError
 from drummix.evaluation.oracles import ORACLES, STATIC
 from drummix.mixers.base import Mixer
-from drummix.mixers.registry import DESCRIPTIONS, make_mixer
-from drummix.mixers.weights import CARD_NAME, any_card, model_folder, read_card, shipped_folder
+from drummix.mixers.registry import SYSTEMS, MixerOptions, make_mixer, shipped_folder
+from drummix.mixers.weights import CARD_NAME, any_card, model_folder, read_card
 
 DEFAULT_SYSTEMS = (
     "waveunet-dry",
@@ -51,8 +51,8 @@ def targets_of(system: str) -> tuple[Target, ...]:
     >>> targets_of("waveunet-wet"), targets_of("unity")
     (('wet',), ('dry', 'wet'))
     """
-    own = tuple(target for target in TARGETS if system.endswith(f"-{target}"))
-    return own or TARGETS
+    spec = SYSTEMS.get(system)
+    return TARGETS if spec is None or spec.target is None else (spec.target,)
 
 
 def mix_name(system: str, target: Target) -> str:
@@ -70,7 +70,7 @@ def checked_systems(systems: Sequence[str]) -> tuple[str, ...]:
     Raises:
         SettingError: If there is none, or one is unknown.
     """
-    known = (*DESCRIPTIONS, *ORACLES)
+    known = (*SYSTEMS, *ORACLES)
     for system in systems:
         if system not in known:
             raise SettingError(
@@ -115,7 +115,7 @@ def _systems_of(folder: Path) -> tuple[str, ...]:
         # Whose reader also says what is wrong with a folder that holds no model.
         return (str(read_card(folder)["system"]),)
     kind = str(card.get("kind", card.get("name", "")))
-    shared = tuple(system for system in DESCRIPTIONS if kind and system.startswith(f"{kind}-"))
+    shared = tuple(spec.name for spec in SYSTEMS.values() if kind and spec.model == kind)
     if not shared:
         raise WeightsError(f"{folder / CARD_NAME} names no system; expected a model of one")
     return shared
@@ -140,31 +140,26 @@ def model_of(system: str, weights: Mapping[str, Path]) -> SystemModel:
     return SystemModel(str(card.get("name", folder.name)), sha256)
 
 
-def make_system(system: str, weights: Mapping[str, Path], *, is_as_recorded: bool = False) -> Mixer:
+def make_system(system: str, weights: Mapping[str, Path], *, as_recorded: bool = False) -> Mixer:
     """The mixer of a system of the registry.
 
     Args:
         system: Its name; no oracle's.
         weights: System -> folder of a model in place of the shipped one.
-        is_as_recorded: Leave the stems' levels alone, where the system would set them.
+        as_recorded: Leave the stems' levels alone, where the system would set them.
 
     Raises:
         DrummixError: If something that it needs is missing or damaged.
     """
-    if is_as_recorded and sets_levels(system):
-        return make_mixer(system, weights=weights.get(system), is_as_recorded=True)[0]
-    return make_mixer(system, weights=weights.get(system))[0]
+    leave_levels = as_recorded and sets_levels(system)
+    options = MixerOptions(weights.get(system), as_recorded=leave_levels)
+    return make_mixer(system, options)[0]
 
 
 def sets_levels(system: str) -> bool:
     """Whether a system sets the stems' levels first, so that leaving them alone means something."""
-    if system in ORACLES:
-        return False
-    try:
-        make_mixer(system, is_as_recorded=True)
-    except SettingError:
-        return False
-    return True
+    spec = SYSTEMS.get(system)
+    return spec is not None and spec.sets_levels
 
 
 def _folder_sha256(folder: Path) -> str:

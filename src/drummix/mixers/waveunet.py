@@ -42,8 +42,8 @@ class WaveUNetMixer:
     Args:
         name: Name of the system.
         model: The network's sizes and weights.
-        is_as_recorded: Whether the stems reach the network at the levels they were recorded at.
-        is_paper_segments: Whether to cut the session as the paper does.
+        as_recorded: Whether the stems reach the network at the levels they were recorded at.
+        paper_segments: Whether to cut the session as the paper does.
         compute: Threads and memory that it may use.
     """
 
@@ -52,14 +52,14 @@ class WaveUNetMixer:
         name: str,
         model: Model,
         *,
-        is_as_recorded: bool = False,
-        is_paper_segments: bool = False,
+        as_recorded: bool = False,
+        paper_segments: bool = False,
         compute: Compute | None = None,
     ) -> None:
         self.name = name
         self._model = model
-        self._is_as_recorded = is_as_recorded
-        self._is_paper_segments = is_paper_segments
+        self._as_recorded = as_recorded
+        self._paper_segments = paper_segments
         self._compute = Compute() if compute is None else compute
 
     def plan(self, session: Session, *, progress: Progress | None = None) -> MixPlan:
@@ -67,7 +67,7 @@ class WaveUNetMixer:
         resources = self._resources  # what cannot be had is said before a long session is read
         routing = route_stems(session.stems, self._model.roles)
         staged: tuple[StagedStem, ...] = ()
-        if self._model.input_levels == "staged" and not self._is_as_recorded:
+        if self._model.input_levels == "staged" and not self._as_recorded:
             staged = stage_session(session, progress, threads=resources.threads)
         matrix = input_matrix(routing, staged)
         return MixPlan(
@@ -101,7 +101,7 @@ class WaveUNetMixer:
                 "architecture": model.config.to_mapping(),
             },
             **self._resources.to_dict(),
-            "segments": "paper" if self._is_paper_segments else "even",
+            "segments": "paper" if self._paper_segments else "even",
             "gain_staging": [stem.to_mapping() for stem in staged],
             **routing.to_mapping(),
         }
@@ -134,7 +134,7 @@ class WaveUNetMixer:
         # Reading and resampling take one core each where the network has others.
         threads = self._resources.threads
         inputs = ahead(inputs, threads=threads)
-        if self._is_paper_segments:
+        if self._paper_segments:
             segments = paper_segments(config, n_frames)
             mix = run_segments(segments, inputs, config, self._network)
         else:

@@ -113,13 +113,6 @@ def available_models() -> tuple[str, ...]:
     return tuple(card.parent.name for card in cards if "kind" not in any_card(card.parent))
 
 
-def shipped_folder(system: str) -> Path | None:
-    """Where the shipped model of a system lies: several may share one, as forest-dry and -wet."""
-    folders = [folder for folder in SHIPPED_FOLDER.glob("*") if folder.is_dir()]
-    owners = [f for f in folders if system == f.name or system.startswith(f"{f.name}-")]
-    return max(owners, key=lambda folder: len(folder.name), default=None)
-
-
 def model_folder(folder: Path) -> Path:
     """The folder of a model: the given one, or that of the one model in it.
 

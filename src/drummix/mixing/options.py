@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from drummix.errors import Parameter, SettingError
 from drummix.mixers.base import Mixer
 from drummix.mixers.compute import Compute
-from drummix.mixers.registry import DEFAULT_SYSTEM, make_mixer
+from drummix.mixers.registry import DEFAULT_SYSTEM, MixerOptions, make_mixer
 from drummix.notices import Notice
 
 if TYPE_CHECKING:
@@ -56,13 +56,9 @@ class MixOptions:
                 Parameter("style"),
                 problem="brings stems to the levels of a style",
             )
-        return make_mixer(
-            self.system,
-            weights=None if self.weights is None else Path(self.weights),
-            is_as_recorded=self.as_recorded,
-            is_paper_segments=self.paper_segments,
-            compute=self.compute,
-        )
+        weights = None if self.weights is None else Path(self.weights)
+        options = MixerOptions(weights, self.as_recorded, self.paper_segments, self.compute)
+        return make_mixer(self.system, options)
 
     def _style_mixer(self, style: Style | Path | str) -> Mixer:
         from drummix.mixers.style import Style, read_style
