@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drummix.errors import SettingError
+from drummix.errors import SettingError, TextFileError
 from drummix.listening.design import Design, balanced_square, session_plan
 from drummix.listening.plan import SessionPlan
 from drummix.listening.study import PAPER_SYSTEMS, Study, read_study
@@ -136,26 +136,36 @@ TWO = "name = 'x'\n[systems.a]\n[systems.b]\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("preset = 'paper'", "name is missing; give a text"),
-        ("name = 'x'\npreset = 'papre'", "preset is 'papre'; give 'paper'"),
+        ("preset = 'paper'", 'has no key "name"'),
+        ("name = 'x'\npreset = 'papre'", "preset is 'papre'; expected paper"),
         ("name = 'x'\npreset = 'paper'\ncolour = 1", "unknown key colour; known: bits, comments"),
         ("name = 'x'\npreset = 'paper'\nlufs = 'loud'", "lufs is 'loud'; expected a number"),
-        ("name = 'x'\npreset = 'paper'\nlufs = 3", "lufs is 3.0; give -60 to -6"),
-        ("name = 'x'\npreset = 'paper'\nrepeats = true", "repeats is True; expected a whole"),
-        ("name = 'x'\npreset = 'paper'\nbits = 12", "bits is 12; give 16 or 24"),
+        ("name = 'x'\npreset = 'paper'\nlufs = 3", "lufs is 3; expected a number from -60 to -6"),
+        ("name = 'x'\npreset = 'paper'\nrepeats = true", "repeats is true; expected a whole"),
+        ("name = 'x'\npreset = 'paper'\nbits = 12", "bits is 12; expected 16 or 24"),
         ("name = 'x'\npreset = 'paper'\ninitial = 'low'", "initial is 'low'"),
-        ("name = 'x'\npreset = 'paper'\nscale = ['a']", "scale has 1 words; give five"),
+        ("name = 'x'\npreset = 'paper'\nscale = ['a']", "scale has 1 entries; expected 5"),
         ("name = 'x'\npreset = 'paper'\nitems = ['a', 'a']", "items names 'a' twice"),
         ("name = 'x'\n[systems.a]\n", "systems names 1; compare 2 to 12"),
-        ("name = '../x'\npreset = 'paper'", "name is '../x'; use letters"),
-        ("name = 'x'\n[systems.'../a']\n[systems.b]", "system is '../a'; use letters"),
-        (TWO + "[systems.a]\n", "is not a TOML file"),
-        (TWO + "low_pass = 'paper'", "low_pass is 'paper' for a test"),
-        (TWO + "[items.i.files]\nc = 'c.wav'", "names 'c', which is none of the systems: a, b"),
+        ("name = '../x'\npreset = 'paper'", "name is '../x'; expected a name of letters"),
+        ("name = 'x'\n[systems.'../a']\n[systems.b]", "is '../a'; expected a name of letters"),
+        (TWO + "[systems.a]\n", "is not TOML"),
+        (TWO + "low_pass = 'paper'", "systems.b: low_pass is 'paper'; only an anchor"),
+        (
+            TWO + "[items.i.files]\nc = 'c.wav'",
+            "none of them; the systems are a, b",
+        ),
         (TWO + "[rules]\nmust_sing = true", "unknown key rules.must_sing"),
-        (TWO + "[screening]\nmax_anchor_share = 15", "max_anchor_share is 15.0; give a share"),
+        (
+            TWO + "[screening]\nmax_anchor_share = 15",
+            "max_anchor_share is 15; expected",
+        ),
         (TWO + "[screening.exclude_answers]\nmood = ['bad']", "names 'mood'"),
-        (TWO + "[[questions]]\nname='q'\ntext='?'\nkind='choice'", "a choice with 0 options"),
+        (TWO + "[[questions]]\nname='q'\ntext='?'\nkind='choice'", "options has 0 entries for 'q'"),
+        (f"seed = {'9' * 5000}\n" + TWO, "more than 30 digits"),
+        (TWO + f"x = {'[' * 5000}", "nests deeper than 32"),
+        ("mixes = '" + "x" * 2000 + "'\n" + TWO, "expected a path"),
+        ("excerpt_s = inf\n" + TWO, "expected a number"),
         (
             TWO + "[[questions]]\nname='q'\ntext='?'\n" * 1 + "[[questions]]\nname='q'\ntext='!'",
             "twice",
@@ -165,14 +175,15 @@ TWO = "name = 'x'\n[systems.a]\n[systems.b]\n"
 def test_a_wrong_study_file_says_what_and_what_to_do(
     tmp_path: Path, text: str, message: str
 ) -> None:
-    with pytest.raises(SettingError) as found:
+    with pytest.raises(TextFileError) as found:
         read_study(written(tmp_path, text))
     assert message in str(found.value)
     assert "study.toml" in str(found.value)
+    assert str(found.value).isprintable()
 
 
 def test_a_missing_study_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"none\.toml does not exist"):
+    with pytest.raises(TextFileError, match=r"none\.toml does not exist"):
         read_study(tmp_path / "none.toml")
 
 

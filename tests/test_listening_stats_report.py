@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from drummix.cli import app
-from drummix.errors import SettingError
+from drummix.errors import SettingError, TextFileError
 from drummix.listening.ratings import read_ratings_csv, write_ratings_csv
 from drummix.listening.report import report_of, write_report
 from drummix.listening.report_page import Report, Section, Table, to_html, to_markdown
@@ -131,7 +131,10 @@ def test_published_statistics_take_all_listeners_and_the_others_those_who_are_le
         ("r.toml", "[analysis]\nmargin = 5", "unknown key analysis.margin"),
         ("r.toml", "[analysis", "is not TOML"),
         ("r.json", "{", "is not JSON"),
-        ("r.json", "[]", "declares nothing"),
+        ("r.json", "[]", "expected a table"),
+        ("r.json", "{}", "declares nothing"),
+        ("r.json", '{"a": ' * 2000, "nests deeper|is not JSON"),
+        ("r.json", '{"analysis": {"alpha": ' + "9" * 5000 + "}}", "more than 30 digits"),
         ("r.json", '{"screening": 3}', "expected a table"),
         ("r.json", '{"screening": {}, "answers": {"ann": 3}}', "answers"),
     ],
@@ -141,7 +144,7 @@ def test_a_wrong_declaration_is_one_clear_line(
 ) -> None:
     path = tmp_path / name
     path.write_text(text)
-    with pytest.raises(SettingError, match=told) as caught:
+    with pytest.raises(TextFileError, match=told) as caught:
         read_declared(path)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,7 +1,11 @@
 """Stimuli: one place, one length, one loudness, and no sign of the system."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,7 @@ from typer.testing import CliRunner
 
 from drummix import audio, cli
 from drummix.audio import Audio
-from drummix.errors import AudioFileError, DrummixError, OutputError, SettingError
+from drummix.errors import AudioFileError, DrummixError, OutputError, SettingError, TextFileError
 from drummix.levels import integrated_lufs
 from drummix.listening.build import BuiltStudy, build_study, read_built
 from drummix.listening.enrolment import invite
@@ -276,6 +280,71 @@ def test_an_anchor_is_made_from_the_file_that_the_study_names_for_its_source(
     assert sources["one", "human"] == sources["one", "low"] == "take 7.wav"
     mix.unlink()
     build_study(study, tmp_path / "study")
+
+
+@pytest.fixture
+def without_override() -> list[str]:
+    """Give the words that run a command as a user who may not write everywhere."""
+    if os.geteuid() != 0:
+        return []
+    if (setpriv := shutil.which("setpriv")) is None:
+        pytest.skip("root writes to read-only folders, and setpriv is not installed")
+    return [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def test_a_study_in_a_read_only_folder_is_one_line_to_build_and_serve_and_can_be_exported(
+    tmp_path: Path, without_override: list[str]
+) -> None:
+    study, out = write_study(tmp_path), tmp_path / "study"
+    build_study(study, out)
+    for path in (out, *out.rglob("*"), tmp_path):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+    def said(*words: str) -> tuple[int, str]:
+        command = [*without_override, sys.executable, "-m", "drummix", "listen", *words]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return run.returncode, run.stderr
+
+    try:
+        for words in (
+            ("build", str(study), "-o", str(out)),
+            ("build", str(study), "-o", str(tmp_path / "new")),
+            ("serve", str(out), "--port", "0"),
+            ("invite", str(out)),
+        ):
+            status, error = said(*words)
+            assert status == 1
+            assert len(error.splitlines()) == 1
+            assert "cannot be" in error
+        # Nobody has listened yet: the store could be read.
+        _, error = said("export", str(out), "-o", str(tmp_path / "ratings.csv"))
+        assert "nobody has opened a page" in error
+    finally:
+        for path in (tmp_path, out, *out.rglob("*")):
+            path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"secret": "x"},
+        {"secret": "\ud83d"},
+        {"admin_token": ""},
+        {"stimuli": [{}]},
+        {"study": 3},
+        {"study": {"name": "x"}},
+        {"notices": 10**400},
+    ],
+)
+def test_a_damaged_card_is_one_line(tmp_path: Path, change: dict[str, object]) -> None:
+    out = tmp_path / "study"
+    build_study(write_study(tmp_path), out)
+    card = json.loads((out / "study.json").read_text())
+    (out / "study.json").write_text(json.dumps({**card, **change}))
+    with pytest.raises(TextFileError, match=r"study\.json.*build the study again") as found:
+        read_built(out)
+    assert str(found.value).isprintable()
 
 
 def test_a_new_build_replaces_an_old_one_but_never_results(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_screening_is_kept_with_the_study(tmp_path: Path) -> None:
     path = write_store(tmp_path, max_anchor_share=0.3)
     kept = Screening.from_mapping(read_meta(path)["screening"])
     assert kept == Screening(max_anchor_share=0.3)
-    with pytest.raises(SettingError, match=r"max_anchor_share is 15; give a share"):
+    with pytest.raises(SettingError, match=r"max_anchor_share is 15; expected"):
         Screening(max_anchor_share=15)
 
 

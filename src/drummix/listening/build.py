@@ -17,14 +17,15 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from drummix.audio import AUDIO_SUFFIXES, Audio, atomic_path, write
-from drummix.errors import AudioFileError, OutputError, SettingError
+from drummix.audio import AUDIO_SUFFIXES, Audio, atomic_path, make_folder, write
+from drummix.errors import AudioFileError, OutputError, SettingError, TextFileError
 from drummix.listening.design import Design
 from drummix.listening.store import DATABASE_NAME, ResultStore, Stimulus, create_store
-from drummix.listening.study import Item, Study, read_study, study_from_mapping
-from drummix.listening.tables import from_table
+from drummix.listening.study import Item, Study, read_study
+from drummix.plain_data import Matching, Sized, read_json
 
 if TYPE_CHECKING:
     from drummix.listening.stimuli import PreparedItem
@@ -101,6 +102,18 @@ class BuiltStudy:
         return self.folder / AUDIO_FOLDER / f"{stimulus}.wav"
 
 
+@dataclass(frozen=True)
+class _Card:
+    """What `study.json` holds."""
+
+    schema: Literal[1]
+    study: Study
+    stimuli: tuple[StimulusFile, ...]
+    secret: Annotated[str, Matching("[0-9a-f]{64}", "64 hexadecimal digits")]
+    admin_token: Annotated[str, Sized(16, 100)]
+    notices: tuple[str, ...]
+
+
 def build_study(study_file: Path, out: Path, *, progress: Progress | None = None) -> BuiltStudy:
     """Make a study's stimuli and an empty store for its results.
 
@@ -110,7 +123,8 @@ def build_study(study_file: Path, out: Path, *, progress: Progress | None = None
         progress: Called with what is being done, what is done of it, and all of it.
 
     Raises:
-        SettingError: If the study file is wrong, or two systems sound the same.
+        TextFileError: If the study file is wrong.
+        SettingError: If it does not fit its mixes, or two systems sound the same.
         AudioFileError: If a mix is missing, silent, or not as long as the others.
         OutputError: If the folder holds results, or something else.
     """
@@ -155,27 +169,16 @@ def read_built(folder: Path) -> BuiltStudy:
     """Read a study that was built.
 
     Raises:
-        SettingError: If the folder is no study, or its card is damaged.
+        SettingError: If the folder is no study.
+        TextFileError: If its card is damaged.
     """
     path = folder / STUDY_NAME
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        if card["schema"] != _SCHEMA:
-            raise SettingError(f"{path} has schema {card['schema']}; this drummix reads {_SCHEMA}")
-        return BuiltStudy(
-            folder=folder,
-            study=study_from_mapping(card["study"], str(path)),
-            stimuli=tuple(from_table(StimulusFile, one, "stimuli") for one in card["stimuli"]),
-            secret=card["secret"],
-            admin_token=card["admin_token"],
-            notices=tuple(card["notices"]),
-        )
-    except FileNotFoundError:
+    if not path.is_file():
         raise SettingError(
             f"{path} does not exist; make the study: drummix listen build STUDY.toml -o {folder}"
-        ) from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise SettingError(f"{path} is damaged ({error!r}); build the study again") from error
+        )
+    card = read_json(path, _Card, error=TextFileError, hint="build the study again")
+    return BuiltStudy(folder, card.study, card.stimuli, card.secret, card.admin_token, card.notices)
 
 
 def opaque(secret: str, *what: object) -> str:
@@ -253,12 +256,20 @@ def _make_room(out: Path) -> None:
             f"{out} holds {strange[0]!r}, which is no part of a study; "
             "name another folder for it: -o FOLDER"
         )
-    (out / AUDIO_FOLDER).mkdir(parents=True, exist_ok=True)
+    make_folder(out / AUDIO_FOLDER)
     # The card goes first: a build that is stopped half-way cannot be served.
-    for name in sorted(ours - {AUDIO_FOLDER}, reverse=True):
-        (out / name).unlink(missing_ok=True)
-    for path in (out / AUDIO_FOLDER).glob("*.wav"):
-        path.unlink()
+    names = sorted(ours - {AUDIO_FOLDER}, reverse=True)
+    try:
+        for path in (*(out / name for name in names), *(out / AUDIO_FOLDER).glob("*.wav")):
+            path.unlink(missing_ok=True)
+        # Now, and not after minutes of work.
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be written: {error.strerror or error}; "
+            "build into another folder: -o FOLDER"
+        ) from error
 
 
 def _write_item(

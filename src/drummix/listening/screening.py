@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from drummix.errors import SettingError
+from drummix.plain_data import Within, check_fields
+
+_Limit = Annotated[float, Within(0.0, 1e6, is_below=True)]
 
 
 @dataclass(frozen=True)
@@ -29,22 +31,15 @@ class Screening:
     """
 
     require_finished: bool = True
-    max_anchor_share: float | None = 0.15
-    max_repeat_difference: float | None = None
-    min_page_s: float | None = None
-    min_listen_s: float | None = None
-    max_volume_change_db: float | None = 6.0
+    max_anchor_share: Annotated[float, Within(0.0, 1.0)] | None = 0.15
+    max_repeat_difference: _Limit | None = None
+    min_page_s: _Limit | None = None
+    min_listen_s: _Limit | None = None
+    max_volume_change_db: _Limit | None = 6.0
     exclude_answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.max_anchor_share is not None and not 0.0 <= self.max_anchor_share <= 1.0:
-            raise SettingError(
-                f"screening.max_anchor_share is {self.max_anchor_share}; give a share, 0.0 to 1.0"
-            )
-        for name in _LIMITS:
-            limit = getattr(self, name)
-            if limit is not None and not 0.0 <= limit < 1e6:
-                raise SettingError(f"screening.{name} is {limit}; give 0 or more")
+        check_fields(self)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data, as the store keeps it."""
@@ -56,6 +51,3 @@ class Screening:
         """The rules of `to_mapping`."""
         excluded = {q: tuple(answers) for q, answers in values["exclude_answers"].items()}
         return cls(**{**values, "exclude_answers": excluded})
-
-
-_LIMITS = ("max_repeat_difference", "min_page_s", "min_listen_s", "max_volume_change_db")

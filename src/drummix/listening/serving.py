@@ -15,6 +15,7 @@ from drummix.errors import SettingError
 from drummix.listening.build import STUDY_NAME, BuiltStudy, read_built
 from drummix.listening.connections import ConnectionLimits, ShortLog, guarded
 from drummix.listening.server import create_app
+from drummix.listening.store import DATABASE_NAME, ResultStore
 
 _ENOUGH_FILES = 2048
 
@@ -55,6 +56,8 @@ def serve(
         SettingError: If the folder is no study, it is being served already, or the port is taken.
     """
     built = read_built(folder)
+    with ResultStore(folder / DATABASE_NAME):
+        pass  # a store that is damaged or cannot be written is said before anybody is told to come
     with _only_server(folder), _listening(host, port) as sock:
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{sock.getsockname()[1]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from drummix.errors import SettingError
+from drummix.errors import OutputError, SettingError
 from drummix.listening.events import Event, Rules, SessionState
 from drummix.listening.plan import SessionPlan
 
@@ -93,6 +94,7 @@ class ResultStore:
 
     Raises:
         SettingError: If the file is missing, damaged or no store.
+        OutputError: If it cannot be written, or stands where SQLite cannot write beside it.
     """
 
     def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
@@ -102,10 +104,9 @@ class ResultStore:
                 f"{path} does not exist; expected the results of a study: "
                 "drummix listen serve writes them"
             )
-        mode = "ro" if is_read_only else "rw"
         try:
             self._db = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode={mode}",
+                _address(path, is_read_only),
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
@@ -120,6 +121,11 @@ class ResultStore:
             }
             check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except (sqlite3.Error, ValueError) as error:
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _NOT_WRITABLE:
+                raise OutputError(
+                    f"{path} cannot be written ({error}); copy the study to a folder where you "
+                    "may write"
+                ) from error
             raise damaged_store(path, error) from error
         if check != "ok":
             raise damaged_store(path, check)
@@ -248,6 +254,16 @@ class ResultStore:
             if self._db.in_transaction:  # SQLite ends it on its own after some errors
                 self._db.execute("ROLLBACK")
             raise
+
+
+_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+
+def _address(path: Path, is_read_only: bool) -> str:
+    address = f"{path.resolve().as_uri()}?mode={'ro' if is_read_only else 'rw'}"
+    # Even to read, SQLite writes beside the file, unless it is told that nobody changes it.
+    is_still = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    return f"{address}&immutable=1" if is_read_only and is_still else address
 
 
 _SESSIONS = "SELECT session, listener, number, plan, created_s FROM sessions"

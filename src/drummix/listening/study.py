@@ -5,18 +5,20 @@ In: a TOML file. Out: a `Study`, every key known and every value checked.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from drummix.errors import SettingError
+from drummix.errors import Parameter, SettingError, TextFileError
 from drummix.listening.events import Rules
 from drummix.listening.screening import Screening
-from drummix.listening.tables import from_table
+from drummix.plain_data import Matching, PathText, Within, check_fields, convert, parse_toml
 
+Name = Annotated[
+    str,
+    Matching(r"[^\W_][\w .+-]{0,99}", "a name of letters, digits, space and . + - _, 100 at most"),
+]
 Role = Literal["reference", "test", "anchor"]
 LowPass = Literal["bs1534", "paper", "none"]
 
@@ -56,7 +58,7 @@ class System:
     def __post_init__(self) -> None:
         if self.role != "anchor" and self.low_pass not in (None, "none"):
             raise SettingError(
-                f"low_pass is {self.low_pass!r} for a {self.role}; only an anchor is filtered"
+                "low_pass", self.low_pass, f"only an anchor is filtered, and this is a {self.role}"
             )
         if self.role == "anchor" and self.low_pass is None:
             object.__setattr__(self, "low_pass", "bs1534")
@@ -72,7 +74,7 @@ class Item:
     """
 
     start_s: float | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, PathText] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,10 @@ class Question:
     def __post_init__(self) -> None:
         if (self.kind == "choice") != bool(self.options):
             raise SettingError(
-                f"question {self.name!r} is a {self.kind} with {len(self.options)} options; "
-                "a choice has options, no other kind does"
+                "options",
+                self.options,
+                "a choice has options, no other kind does",
+                problem=f"has {len(self.options)} entries for {self.name!r}, a {self.kind}",
             )
 
     def accepts(self, answer: object) -> bool:
@@ -176,84 +180,65 @@ class Study:
         screening: Who will be left out of the analysis.
     """
 
-    name: str
+    name: Name
     title: str = "Listening test"
     preset: Literal["paper"] | None = None
-    seed: int = 0
-    mixes: str = "mixes"
-    systems: Mapping[str, System] = field(default_factory=dict)
-    items: Mapping[str, Item] = field(default_factory=dict)
-    rate_hz: int = 44_100
+    seed: Annotated[int, Within(0, 2**63 - 1)] = 0
+    mixes: PathText = "mixes"
+    systems: Mapping[Name, System] = field(default_factory=dict)
+    items: Mapping[Name, Item] = field(default_factory=dict)
+    rate_hz: Annotated[int, Within(8000, 192_000)] = 44_100
     bits: Literal[16, 24] = 16
-    lufs: float = -28.0
-    max_true_peak_dbtp: float = -1.0
+    lufs: Annotated[float, Within(-60, -6)] = -28.0
+    max_true_peak_dbtp: Annotated[float, Within(-60, 0)] = -1.0
     too_loud: Literal["trim", "refuse"] = "trim"
-    excerpt_s: float = 12.0
+    excerpt_s: Annotated[float, Within(0.5, 600)] = 12.0
     question: str = QUESTION_TEXT
-    scale: tuple[str, ...] = SCALE
+    scale: tuple[str, str, str, str, str] = SCALE
     introduction: str = INTRODUCTION
     consent: str = CONSENT
     questions: tuple[Question, ...] = QUESTIONS
     training: str = ""
-    repeats: int = 0
-    initial: float | Literal["random"] = "random"
+    repeats: Annotated[int, Within(0, 100)] = 0
+    initial: Annotated[float, Within(0, 100)] | Literal["random"] = "random"
     comments: bool = True
     open_enrolment: bool = False
-    max_listeners: int = 1000
+    max_listeners: Annotated[int, Within(1, 1_000_000)] = 1000
     rules: Rules = field(default_factory=Rules)
     screening: Screening = field(default_factory=Screening)
 
     def __post_init__(self) -> None:
         if self.preset == "paper" and not self.systems:
             object.__setattr__(self, "systems", dict(PAPER_SYSTEMS))
-        self._check_names()
-        self._check_numbers()
-
-    def _check_names(self) -> None:
-        for what, names in (("name", [self.name]), ("system", self.systems), ("item", self.items)):
-            for name in names:
-                if not re.fullmatch(r"[^\W_][\w .+-]{0,99}", name):
-                    raise SettingError(
-                        f"{what} is {name!r}; use letters, digits, space and . + - _, 100 at most"
-                    )
+        check_fields(self)
         if not 2 <= len(self.systems) <= MAX_SYSTEMS:
             raise SettingError(
-                f"systems names {len(self.systems)}; compare 2 to {MAX_SYSTEMS} on a page "
-                "(BS.1534 allows no more), or give preset = 'paper'"
+                "systems",
+                self.systems,
+                f"compare 2 to {MAX_SYSTEMS} on a page (BS.1534 allows no more), or give ",
+                Parameter("preset", "paper"),
+                problem=f"names {len(self.systems)}",
             )
         for name, item in self.items.items():
             if unknown := sorted(set(item.files) - set(self.systems)):
                 raise SettingError(
-                    f"items.{name}.files names {unknown[0]!r}, which is none of the systems: "
-                    f"{', '.join(self.systems)}"
+                    f"items.{name}.files",
+                    unknown[0],
+                    f"the systems are {', '.join(self.systems)}",
+                    problem=f"names {unknown[0]!r}, which is none of them",
                 )
         asked = [question.name for question in self.questions]
         if twice := sorted({name for name in asked if asked.count(name) > 1}):
-            raise SettingError(f"question {twice[0]!r} is asked twice; give each its own name")
+            raise SettingError(
+                "questions", twice, "give each its own name", problem=f"asks {twice[0]!r} twice"
+            )
         if unknown := sorted(set(self.screening.exclude_answers) - set(asked)):
             raise SettingError(
-                f"screening.exclude_answers names {unknown[0]!r}, which is none of the questions: "
-                f"{', '.join(asked)}"
+                "screening.exclude_answers",
+                unknown,
+                f"the questions are {', '.join(asked)}",
+                problem=f"names {unknown[0]!r}, which is none of them",
             )
-
-    def _check_numbers(self) -> None:
-        checks = (
-            ("rate_hz", 8000, 192_000),
-            ("lufs", -60, -6),
-            ("max_true_peak_dbtp", -60, 0),
-            ("excerpt_s", 0.5, 600),
-            ("repeats", 0, 100),
-            ("max_listeners", 1, 1_000_000),
-            ("seed", 0, 2**63 - 1),
-        )
-        for name, low, high in checks:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise SettingError(f"{name} is {value}; give {low} to {high}")
-        if self.initial != "random" and not 0.0 <= self.initial <= 100.0:
-            raise SettingError(f"initial is {self.initial}; give 0 to 100, or 'random'")
-        if len(self.scale) != 5:
-            raise SettingError(f"scale has {len(self.scale)} words; give five, from the bottom up")
 
 
 PAPER_SYSTEMS: Mapping[str, System] = {
@@ -268,38 +253,26 @@ PAPER_SYSTEMS: Mapping[str, System] = {
 """The seven mixes of the paper's section 3.2."""
 
 
+_HINT = "see docs/listening.md"
+
+
 def read_study(path: Path) -> Study:
     """Read a study file.
 
     Raises:
-        SettingError: If the file is missing, is not TOML, or has an unknown or wrong value.
+        TextFileError: If the file is missing, is not TOML, or has an unknown or wrong value.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingError(f"{path} does not exist; give a study file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError(f"{path} is not a TOML file ({error})") from None
-    return study_from_mapping(values, str(path))
+    values = parse_toml(path, error=TextFileError, hint=_HINT)
+    return convert(
+        _with_named_items(values, path), Study, error=TextFileError, name=str(path), hint=_HINT
+    )
 
 
-def study_from_mapping(values: Mapping[str, Any], where: str) -> Study:
-    """A study out of plain data, as a study file holds it.
-
-    Raises:
-        SettingError: If a key is unknown or a value wrong; the message starts with `where`.
-    """
-    try:
-        return from_table(Study, _with_named_items(values), "")
-    except SettingError as error:
-        raise SettingError(f"{where}: {error}") from None
-
-
-def _with_named_items(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_named_items(values: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """Let `items = ["a", "b"]` stand for two empty tables."""
     items = values.get("items")
     if not isinstance(items, list) or not all(isinstance(name, str) for name in items):
         return values
     if twice := sorted({name for name in items if items.count(name) > 1}):
-        raise SettingError(f"items names {twice[0]!r} twice")
+        raise TextFileError(f"{path}: items names {twice[0]!r} twice; name each once")
     return {**values, "items": {name: {} for name in items}}

@@ -6,19 +6,20 @@ itself. Anything decided after looking at the ratings would make every p too sma
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from drummix.errors import SettingError
-from drummix.listening.ratings import read_text
+from drummix.errors import TextFileError
 from drummix.listening.screening import Screening
-from drummix.listening.tables import from_table
+from drummix.plain_data import Limits, Within, check_fields, read_json, read_toml
 
 NO_SCREENING = Screening(require_finished=False, max_anchor_share=None, max_volume_change_db=None)
+_HINT = "see docs/listening-analysis.md"
+_LIMITS = Limits(any_text=True)
+_Margin = Annotated[float, Within(0.0, 50.0, is_above=True)]
+_Alpha = Annotated[float, Within(0.0, 0.2, is_above=True)]
 SUFFIXES = (".study.json", ".study.toml")
 
 
@@ -37,18 +38,14 @@ class Declared:
     """
 
     screening: Screening = NO_SCREENING
-    equivalence_margin: float | None = None
-    alpha: float = 0.05
+    equivalence_margin: _Margin | None = None
+    alpha: _Alpha = 0.05
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
     is_changed_by_options: bool = False
 
     def __post_init__(self) -> None:
-        margin = self.equivalence_margin
-        if margin is not None and not 0.0 < margin <= 50.0:
-            raise SettingError(f"equivalence_margin is {margin}; give points, above 0 up to 50")
-        if not 0.0 < self.alpha <= 0.2:
-            raise SettingError(f"alpha is {self.alpha}; give a level above 0 up to 0.2")
+        check_fields(self)
 
     def with_options(self, *, margin: float | None, alpha: float | None) -> Declared:
         """The same with a margin or level from the command line in place of the declared one."""
@@ -66,8 +63,17 @@ class Declared:
 class _AnalysisTable:
     """The table `analysis` of a declaration."""
 
-    equivalence_margin: float | None = None
-    alpha: float = 0.05
+    equivalence_margin: _Margin | None = None
+    alpha: _Alpha = 0.05
+
+
+@dataclass(frozen=True)
+class _Declaration:
+    takes_other_keys: ClassVar[bool] = True
+
+    screening: Screening | None = None
+    analysis: _AnalysisTable | None = None
+    answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def declared_beside(ratings: Path) -> Path | None:
@@ -80,33 +86,21 @@ def read_declared(path: Path) -> Declared:
     """Read a declaration: the tables `screening`, `analysis` and `answers`, all optional.
 
     Raises:
-        SettingError: If it cannot be read, or names a rule that there is not.
+        TextFileError: If it cannot be read, or names a rule that there is not.
     """
-    text = read_text(path)
-    try:
-        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise SettingError(f"{path} is not {kind}: {error}") from error
-    if not isinstance(found, dict) or not {"screening", "analysis"} & set(found):
-        raise SettingError(
-            f"{path} declares nothing; expected a table screening or analysis: see "
-            "docs/listening-analysis.md"
+    if path.suffix == ".json":
+        found = read_json(path, _Declaration, error=TextFileError, hint=_HINT, limits=_LIMITS)
+    else:
+        found = read_toml(path, _Declaration, error=TextFileError, hint=_HINT)
+    if found.screening is None and found.analysis is None:
+        raise TextFileError(
+            f"{path} declares nothing; expected a table screening or analysis; {_HINT}"
         )
-    try:
-        analysis = from_table(_AnalysisTable, found.get("analysis", {}), "analysis")
-        screening = NO_SCREENING
-        if "screening" in found:
-            screening = from_table(Screening, found["screening"], "screening")
-        answers = found.get("answers", {})
-        if not isinstance(answers, dict) or not all(isinstance(a, dict) for a in answers.values()):
-            raise SettingError("answers: give each listener a table of answers")
-        return Declared(
-            screening=screening,
-            equivalence_margin=analysis.equivalence_margin,
-            alpha=analysis.alpha,
-            answers=answers,
-            source=path.name,
-        )
-    except SettingError as error:
-        raise SettingError(f"{path}: {error}") from error
+    analysis = found.analysis or _AnalysisTable()
+    return Declared(
+        screening=found.screening or NO_SCREENING,
+        equivalence_margin=analysis.equivalence_margin,
+        alpha=analysis.alpha,
+        answers=found.answers,
+        source=path.name,
+    )
