@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import typer
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 import made
@@ -573,3 +574,11 @@ def test_command_checks_the_csv_before_the_work(corpus: Path, tmp_path: Path) ->
     result = run(corpus, "--systems", "unity", "--csv", tmp_path / "nowhere" / "numbers.csv")
     assert "nowhere does not exist" in str(result.exception)
     assert "evaluating" not in result.stderr
+
+
+def test_the_best_filters_are_the_same_for_any_number_of_blas_threads(corpus: Path) -> None:
+    tables = set()
+    for n_threads in (1, 2, 3):
+        with threadpool_limits(n_threads, user_api="blas"):
+            tables.add(repr(evaluate(corpus, systems=["filters"]).measurements))
+    assert len(tables) == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from drummix.listening.simulate import (
     Effects,
@@ -16,7 +17,8 @@ from drummix.listening.simulate import (
     simulate_scores,
     simulate_studies,
 )
-from drummix.listening.statistics.analysis import verdict
+from drummix.listening.statistics.analysis import analyse, verdict
+from drummix.listening.statistics.declared import Declared
 from drummix.listening.statistics.equivalence import equivalence
 from drummix.listening.statistics.false_alarms import count_false_alarms
 from drummix.listening.statistics.mixed import MixedModel, fit_mixed_model
@@ -470,3 +472,12 @@ def test_every_effect_moves_what_it_says() -> None:
         assert (scores - means).std() == pytest.approx(5.0, rel=0.25), name
     assert (drawn(rest_sd=5.0) - means).std() == pytest.approx(5.0, rel=0.02)
     assert np.corrcoef(drawn(scale_use_sd=0.3)[0, :, 0].T)[0, 1] == pytest.approx(-1.0, abs=1e-3)
+
+
+def test_an_analysis_is_the_same_for_any_number_of_blas_threads() -> None:
+    ratings = list(simulate_ratings(Simulation(n_listeners=12), rng()))
+    found = set()
+    for n_threads in (1, 2, 3):
+        with threadpool_limits(n_threads, user_api="blas"):
+            found.add(repr(analyse(ratings, Declared(), rng())))
+    assert len(found) == 1

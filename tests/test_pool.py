@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from drummix.errors import WorkerError
-from drummix.pool import Lost, each_done, local_lanes
+from drummix.pool import Lost, each_done, local_lanes, on_one_blas_thread
 
 
 class Deadly:
@@ -75,3 +76,13 @@ class Hopeless:
 def test_processes_that_never_start_end_the_work():
     with pytest.raises(WorkerError, match="as often as it was started"):
         list(each_done([1, 2], local_lanes(Hopeless, 2)))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 4])
+def test_on_one_blas_thread_means_every_blas_that_is_loaded_and_only_for_so_long(n_threads):
+    def counts():
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    with threadpool_limits(n_threads, user_api="blas"):
+        assert on_one_blas_thread(counts)() == {1}
+        assert counts() == {n_threads}

@@ -44,6 +44,7 @@ from drummix.evaluation.systems import (
 )
 from drummix.evaluation.table import EvaluationTable, Failure, Measurement, count_kits
 from drummix.mixers.base import Mixer
+from drummix.pool import on_one_blas_thread
 
 Progress = Callable[[int, int, str], None]
 """Called with items done, items in all, and the name of the last one."""
@@ -194,6 +195,7 @@ class _Evaluator:
         done = known[item.item].systems
         return tuple(s for s in self.plan.systems if s not in done and s not in self.broken)
 
+    @on_one_blas_thread
     def result(self, job: _Job) -> _ItemResult:
         """Mix one item with the systems that are missing, measure, and keep what was made."""
         item, found = job.item, _ItemResult()

@@ -27,6 +27,7 @@ from drummix.matching.repair import unclipped
 from drummix.mixers.base import Progress
 from drummix.mixers.style import Style
 from drummix.notices import Code, Notice
+from drummix.pool import on_one_blas_thread
 from drummix.session.gathering import Roles, Source
 
 DEFAULT_MAX_TAPS = 128
@@ -64,6 +65,7 @@ class Match:
         return (heading, *rows)
 
 
+@on_one_blas_thread
 def match(
     stems: Source,
     mix: Path | str | Audio,

@@ -38,6 +38,7 @@ from drummix.listening.statistics.power import Power, study_power
 from drummix.listening.statistics.published import Published, published_statistics
 from drummix.listening.statistics.reliability import Reliability, reliability
 from drummix.listening.statistics.scores import Scores
+from drummix.pool import on_one_blas_thread
 
 
 class Verdict(StrEnum):
@@ -125,6 +126,7 @@ class Analysis:
     notes: tuple[str, ...]
 
 
+@on_one_blas_thread
 def analyse(ratings: Sequence[Rating], declared: Declared, rng: np.random.Generator) -> Analysis:
     """Analyse the ratings of a study.
 
