@@ -101,7 +101,7 @@ def run_load(folder: Path, *, n_listeners: int, n_ratings: int, pause_s: float) 
         Percentiles of the wait in ms, and the number of ratings sent and found on the disk.
     """
     study = write_study(folder)
-    links = invite(study, [], count=n_listeners, url="")
+    links = invite(study, [], count=n_listeners, url=None)
     tokens = [link.partition("#")[2] for link in links.values()]
     command = [sys.executable, "-m", "drummix", "listen", "serve", str(study), "--port", "0"]
     with subprocess.Popen(

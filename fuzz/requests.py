@@ -195,7 +195,7 @@ class Attack:
         self.rng = random.Random(seed)
         self.study = write_study(folder)
         self.log = folder / "log"
-        links = invite(self.study.folder, [], count=N_LISTENERS, url="")
+        links = invite(self.study.folder, [], count=N_LISTENERS, url=None)
         self.listeners = [Listener(link.partition("#")[2]) for link in links.values()]
         self.counts: Counter[str] = Counter()
         self.findings: list[str] = []

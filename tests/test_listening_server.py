@@ -13,6 +13,7 @@ import pytest
 from drummix import audio
 from drummix.audio import Audio
 from drummix.errors import SettingError
+from drummix.listening.addresses import Door, client_address
 from drummix.listening.build import BuiltStudy, build_study
 from drummix.listening.enrolment import invite
 from drummix.listening.events import Event, EventRefusedError
@@ -82,8 +83,13 @@ def built(mixes: Path, tmp_path: Path) -> BuiltStudy:
 @pytest.fixture
 def client(built: BuiltStudy) -> Iterator[TestClient]:
     """Run the application in this process."""
-    with TestClient(create_app(built)) as running:
+    with client_of(built) as running:
         yield running
+
+
+def client_of(built: BuiltStudy, door: Door | None = None) -> TestClient:
+    """A client that reaches the server as a browser on this machine does."""
+    return TestClient(create_app(built, door), base_url="http://127.0.0.1:8000")
 
 
 class Listener:
@@ -157,12 +163,12 @@ def test_a_listener_goes_from_consent_to_the_end(client: TestClient, built: Buil
 
 
 def test_a_restarted_server_goes_on_where_the_session_was(built: BuiltStudy) -> None:
-    with TestClient(create_app(built)) as client:
+    with client_of(built) as client:
         listener = enrolled(client).begin()
         listener.rate_page(0, [10, 20, 30])
         listener.post({"kind": "play", "page": 1, "slot": 2})
         listener.post({"kind": "rate", "page": 1, "slot": 2, "value": 77.5})
-    with TestClient(create_app(built)) as client:
+    with client_of(built) as client:
         listener.client = client
         page = listener.session()["page"]
         assert (page["page"], page["slots"][2]["score"], page["slots"][2]["moved"]) == (
@@ -253,7 +259,7 @@ def test_a_replay_is_known_after_a_restart(built: BuiltStudy) -> None:
     [link] = invite(built.folder, ["Ada"], count=1, url="http://lab").values()
     body = {"writer": "writer-1", "events": [{"number": 1, "kind": "consent"}]}
     for _ in range(2):
-        with TestClient(create_app(built)) as client:
+        with client_of(built) as client:
             listener = Listener(client, link.partition("#")[2])
             answer = client.post("/api/events", json=body, headers=listener.headers)
             assert answer.json()["saved"] == [1]
@@ -435,7 +441,7 @@ def test_enrolment_closes_by_invitation_and_when_full(mixes: Path, tmp_path: Pat
     closed = mixes / "closed.toml"
     closed.write_text(STUDY.replace("open_enrolment = true", "").replace("= 20", "= 1"))
     built = build_study(closed, tmp_path / "closed")
-    with TestClient(create_app(built)) as client:
+    with client_of(built) as client:
         assert client.post("/api/enrol").status_code == 403
         answer = client.post("/api/admin/invite", json={"listener": "Ada"}, headers=admin(built))
         listener = Listener(client, answer.json()["token"])
@@ -532,7 +538,7 @@ def test_a_text_that_no_file_can_keep_is_refused_at_the_door(
 def test_the_longest_answers_to_many_questions_are_taken_in(mixes: Path, tmp_path: Path) -> None:
     question = '[[questions]]\nname = "q{}"\ntext = "?"\n'
     (mixes / "many.toml").write_text(STUDY + "".join(question.format(n) for n in range(8)))
-    with TestClient(create_app(build_study(mixes / "many.toml", tmp_path / "many"))) as client:
+    with client_of(build_study(mixes / "many.toml", tmp_path / "many")) as client:
         listener = enrolled(client)
         listener.post({"kind": "consent"})
         answers = {"age": 30, **{f"q{n}": "x" * 500 for n in range(8)}}
@@ -596,6 +602,75 @@ def test_a_commit_that_fails_in_any_way_forgets_what_it_had_taken_in(
     assert listener.post({"kind": "play", "page": 0, "slot": 0}).json()["saved"] == [3]
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:8000", None, 200),
+        ("localhost:8000", "http://localhost:8000", 200),
+        ("[::1]:8000", "http://[::1]:8000", 200),
+        ("listen.example.org", "https://listen.example.org", 200),
+        ("127.0.0.1:8000", "https://listen.example.org", 200),  # a proxy that keeps no Host
+        ("127.0.0.1:8000", "https://evil.example", 403),
+        ("127.0.0.1:8000", "http://127.0.0.1:9000", 403),
+        ("127.0.0.1:8000", "null", 403),
+        ("127.0.0.1:8000", "http://[", 403),
+        ("rebound.evil.example", "http://rebound.evil.example", 421),
+        ("listen.example.org.evil.example", None, 421),
+        ("", None, 421),
+        ("[", None, 421),
+    ],
+)
+def test_only_the_studys_own_page_enrols(
+    built: BuiltStudy, host: str, origin: str | None, status: int
+) -> None:
+    headers = {"host": host, **({} if origin is None else {"origin": origin})}
+    with client_of(built, Door("https://listen.example.org")) as client:
+        assert client.post("/api/enrol", headers=headers).status_code == status
+
+
+def test_a_client_cannot_choose_the_address_that_it_is_counted_under(built: BuiltStudy) -> None:
+    def guesses(n_proxies: int, address: str) -> list[int]:
+        with client_of(built, Door(n_proxies=n_proxies)) as client:
+            return [
+                client.get(
+                    "/api/session",
+                    headers={"Authorization": "Bearer x", "X-Forwarded-For": address.format(n)},
+                ).status_code
+                for n in range(60)
+            ]
+
+    assert guesses(0, "10.0.0.{}")[-1] == 429
+    assert guesses(1, "10.0.0.{}, 203.0.113.5")[-1] == 429
+    assert guesses(2, "10.0.0.{}, 203.0.113.5, 192.0.2.1")[-1] == 429
+    # Each is another listener, as the proxy says.
+    assert set(guesses(1, "10.0.0.{}")) == {401}
+
+
+def test_proxies_are_read_from_the_right() -> None:
+    headers = ["1.1.1.1, 2.2.2.2", "3.3.3.3"]
+    found = [client_address("9.9.9.9", headers, n) for n in range(5)]
+    assert found == ["9.9.9.9", "3.3.3.3", "2.2.2.2", "1.1.1.1", "9.9.9.9"]
+
+
+def test_links_lead_to_where_the_study_was_served_last(built: BuiltStudy) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(serving: Serving) -> None:
+        raise StopError
+
+    [link] = invite(built.folder, [], count=1).values()
+    assert link.startswith("http://127.0.0.1:8000/#")
+    with pytest.raises(StopError):
+        serve(built.folder, host="127.0.0.1", port=0, url="https://a.example/", started=stop)
+    [link] = invite(built.folder, [], count=1).values()
+    assert link.startswith("https://a.example/#")
+    with pytest.raises(SettingError, match=r"url is 'a\.example'; expected an address such as"):
+        serve(built.folder, host="127.0.0.1", port=0, url="a.example", started=stop)
+    with pytest.raises(SettingError, match="n_proxies is -1"):
+        serve(built.folder, host="127.0.0.1", port=0, n_proxies=-1, started=stop)
+
+
 def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> None:
     import socket
 
@@ -607,7 +682,7 @@ def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(SettingError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serve(built.folder, host="127.0.0.1", port=port, behind_proxy=False, started=never)
+            serve(built.folder, host="127.0.0.1", port=port, started=never)
 
     class StopError(Exception):
         pass
@@ -616,8 +691,8 @@ def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> Non
         assert serving.url.startswith("http://127.0.0.1:")
         assert serving.admin_link == f"{serving.url}/admin#{built.admin_token}"
         with pytest.raises(SettingError, match="is being served already"):
-            serve(built.folder, host="127.0.0.1", port=0, behind_proxy=False, started=never)
+            serve(built.folder, host="127.0.0.1", port=0, started=never)
         raise StopError
 
     with pytest.raises(StopError):
-        serve(built.folder, host="127.0.0.1", port=0, behind_proxy=False, started=second)
+        serve(built.folder, host="127.0.0.1", port=0, started=second)

@@ -63,10 +63,21 @@ def serve_command(
         str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
-    behind_proxy: Annotated[
-        bool,
-        typer.Option("--behind-proxy", help="Believe the client's address in X-Forwarded-For."),
-    ] = False,
+    n_proxies: Annotated[
+        int,
+        typer.Option(
+            "--behind-proxy",
+            metavar="N",
+            help="How many proxies stand before the server: X-Forwarded-For is read that many "
+            "places from the right.",
+        ),
+    ] = 0,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Where listeners reach the server, if by another name or a proxy."
+        ),
+    ] = None,
 ) -> None:
     """Serve a study to its listeners until Ctrl-C."""
     from drummix.errors import MissingExtraError
@@ -81,10 +92,12 @@ def serve_command(
         say(f"experimenter: {serving.admin_link}")
         if not serving.built.study.open_enrolment:
             say("by invitation: make links on that page, or with drummix listen invite")
+        if serving.own_url != serving.url:
+            say(f"listening on {serving.own_url}")
         sys.stdout.write(f"{serving.url}/\n")
         sys.stdout.flush()
 
-    serve(study, host=host, port=port, behind_proxy=behind_proxy, started=report)
+    serve(study, host=host, port=port, n_proxies=n_proxies, url=url, started=report)
 
 
 def invite_command(
@@ -95,8 +108,12 @@ def invite_command(
     ] = None,
     count: Annotated[int, typer.Option(help="How many links, where no names are given.")] = 1,
     url: Annotated[
-        str, typer.Option(help="Where listeners reach the server.")
-    ] = "http://127.0.0.1:8000",
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where listeners reach the server; where it was served last if not given.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a personal link for each listener; a link also resumes."""

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drummix.errors import SettingError
+from drummix.listening.addresses import check_url
 from drummix.listening.build import BuiltStudy, read_built
 from drummix.listening.design import session_plan
 from drummix.listening.store import DATABASE_NAME, ResultStore, Session
 
 MAX_NAME_CHARS = 60
+DEFAULT_URL = "http://127.0.0.1:8000"
+"""Where `drummix listen serve` listens unless it is told otherwise."""
 
 
 def enrol(
@@ -61,14 +64,16 @@ def link(url: str, token: str) -> str:
     return f"{url.rstrip('/')}/#{token}"
 
 
-def invite(folder: Path, listeners: Sequence[str], *, count: int, url: str) -> dict[str, str]:
+def invite(
+    folder: Path, listeners: Sequence[str], *, count: int, url: str | None = None
+) -> dict[str, str]:
     """Enrol listeners and give their links; works beside a running server.
 
     Args:
         folder: Folder of the study.
         listeners: Their names; empty to number them.
         count: How many, where `listeners` is empty.
-        url: Where listeners reach the server.
+        url: Where listeners reach the server; where it was served last if None.
 
     Returns:
         Listener -> link.
@@ -77,12 +82,15 @@ def invite(folder: Path, listeners: Sequence[str], *, count: int, url: str) -> d
         SettingError: If the folder is no study, a name is taken, or `count` is below 1.
     """
     if count < 1:
-        raise SettingError(f"count is {count}; give 1 or more")
+        raise SettingError("count", count, "expected 1 or more")
+    if url is not None:
+        url = check_url(url)
     built = read_built(folder)
     links = {}
     with ResultStore(folder / DATABASE_NAME) as store:
+        served = url or store.meta.get("url") or DEFAULT_URL
         names: Sequence[str | None] = listeners or [None] * count
         for name in names:
             session, token = enrol(built, store, now_s=time.time(), listener=name)
-            links[session.listener] = link(url, token)
+            links[session.listener] = link(served, token)
     return links

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drummix.errors import SettingError
+from drummix.listening.addresses import Door, client_address
 from drummix.listening.build import BuiltStudy
 from drummix.listening.events import EventRefusedError
 from drummix.listening.limits import RateLimit
@@ -60,13 +61,14 @@ ENROLMENTS_PER_S, ENROLMENTS_BURST = 1.0, 200
 WRONG_TOKENS_PER_S, WRONG_TOKENS_BURST = 0.5, 30
 
 
-def create_app(built: BuiltStudy) -> Starlette:
+def create_app(built: BuiltStudy, door: Door | None = None) -> Starlette:
     """The application that serves one study.
 
     Args:
         built: The study, as `build_study` made it.
+        door: What the server is called, and what stands before it.
     """
-    endpoints = _Endpoints(built)
+    endpoints = _Endpoints(built, door or Door())
     routes = [
         Route("/", endpoints.page("index.html")),
         Route("/admin", endpoints.page("admin.html")),
@@ -130,8 +132,9 @@ class _SecurityHeaders:
 class _Endpoints:
     """What the routes do."""
 
-    def __init__(self, built: BuiltStudy) -> None:
+    def __init__(self, built: BuiltStudy, door: Door) -> None:
         self._built = built
+        self._door = door
         self._files = _static_files()
         self._event_limit = RateLimit(per_s=EVENTS_PER_S, burst=EVENTS_BURST)
         self._enrol_limit = RateLimit(per_s=ENROLMENTS_PER_S, burst=ENROLMENTS_BURST)
@@ -156,7 +159,14 @@ class _Endpoints:
     async def enrol(self, request: Request) -> Response:
         if not self._built.study.open_enrolment:
             raise _RefusedError(403, "this study is by invitation: open the link you were sent")
-        if not self._enrol_limit.allows(_address(request), time.monotonic()):
+        host = request.headers.get("host", "")
+        if not self._door.is_own(host):
+            raise _RefusedError(
+                421, "this server has another name; the experimenter gives it by serve --url"
+            )
+        if not self._door.is_same_origin(request.headers.get("origin"), host):
+            raise _RefusedError(403, "enrol on the page of the study itself")
+        if not self._enrol_limit.allows(self._address(request), time.monotonic()):
             raise _RefusedError(429, "too many enrolments from one place; try again in a minute")
         await _body(request, 0)
         try:
@@ -247,8 +257,13 @@ class _Endpoints:
             self._count_wrong_token(request)
             raise _RefusedError(401, "the experimenter's page needs its token")
 
+    def _address(self, request: Request) -> str:
+        peer = request.client.host if request.client else "unknown"
+        forwarded = request.headers.getlist("x-forwarded-for")
+        return client_address(peer, forwarded, self._door.n_proxies)
+
     def _count_wrong_token(self, request: Request) -> None:
-        if not self._wrong_limit.allows(_address(request), time.monotonic()):
+        if not self._wrong_limit.allows(self._address(request), time.monotonic()):
             raise _RefusedError(429, "too many wrong links; try again in a minute")
 
 
@@ -267,10 +282,6 @@ def _media_type(name: str) -> str:
     known = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
     suffix = "." + name.rpartition(".")[2]
     return known.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
 
 
 def _bearer(request: Request) -> str:

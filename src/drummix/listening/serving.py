@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from drummix.errors import SettingError
+from drummix.listening.addresses import Door, check_url
 from drummix.listening.build import STUDY_NAME, BuiltStudy, read_built
 from drummix.listening.connections import ConnectionLimits, ShortLog, guarded
 from drummix.listening.server import create_app
@@ -28,11 +29,13 @@ class Serving:
         built: The study.
         url: Where listeners reach it.
         admin_link: The experimenter's page, with its token after the #.
+        own_url: Where the server itself listens.
     """
 
     built: BuiltStudy
     url: str
     admin_link: str
+    own_url: str
 
 
 def serve(
@@ -40,7 +43,8 @@ def serve(
     *,
     host: str,
     port: int,
-    behind_proxy: bool,
+    n_proxies: int = 0,
+    url: str | None = None,
     started: Callable[[Serving], None],
 ) -> None:
     """Serve a study until the process is told to stop.
@@ -49,36 +53,41 @@ def serve(
         folder: Folder of the study.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        behind_proxy: Believe the client's address that a proxy states.
+        n_proxies: How many proxies stand before the server; each is believed what it adds to
+            X-Forwarded-For.
+        url: Where listeners reach the server; `host` and port if None.
         started: Called when the port is taken, before the first answer.
 
     Raises:
         SettingError: If the folder is no study, it is being served already, or the port is taken.
     """
+    if not 0 <= n_proxies <= 10:
+        raise SettingError("n_proxies", n_proxies, "expected how many proxies there are, 0 to 10")
+    public = None if url is None else check_url(url)
     built = read_built(folder)
-    with ResultStore(folder / DATABASE_NAME):
-        pass  # a store that is damaged or cannot be written is said before anybody is told to come
     with _only_server(folder), _listening(host, port) as sock:
         name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{sock.getsockname()[1]}"
-        started(Serving(built, url, f"{url}/admin#{built.admin_token}"))
+        own = f"http://{name}:{sock.getsockname()[1]}"
+        # A store that is damaged or cannot be written is said before anybody is told to come.
+        with ResultStore(folder / DATABASE_NAME) as store:
+            store.note_url(public or own)
+        started(Serving(built, public or own, f"{public or own}/admin#{built.admin_token}", own))
         n_files = _raised_file_limit()
         backlog = min(256, n_files // 4)
         limits = ConnectionLimits(
             # What comes in at once is open before it is counted; the study's files need some too.
             n_all=min(1000, n_files - 2 * backlog - 64),
-            n_of_client=None if behind_proxy else ConnectionLimits.n_of_client,
+            n_of_client=None if n_proxies else ConnectionLimits.n_of_client,
         )
         config = uvicorn.Config(
-            create_app(built),
+            create_app(built, Door(public or "", n_proxies)),
             http=guarded(limits),
             loop="asyncio",
             backlog=backlog,
             log_level="warning",
             access_log=False,
             server_header=False,
-            proxy_headers=behind_proxy,
-            forwarded_allow_ips="*" if behind_proxy else None,
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
             ws="none",
         )

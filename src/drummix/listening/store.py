@@ -154,6 +154,10 @@ class ResultStore:
         """What a page must see before it may be submitted."""
         return Rules(**self.meta["rules"])
 
+    def note_url(self, url: str) -> None:
+        """Keep where listeners reach the server, for links that are made beside it."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('url', ?)", (json.dumps(url),))
+
     def stimuli(self) -> dict[str, Stimulus]:
         """What lies behind each opaque name."""
         rows = self._db.execute("SELECT stimulus, item, system, role FROM stimuli")
