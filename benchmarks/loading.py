@@ -40,6 +40,7 @@ from drummix.nn.live_clips import LiveSource
 from drummix.nn.live_settings import LiveSettings
 from drummix.nn.loading import start_worker
 from drummix.nn.train import RATE_HZ
+from drummix.pool import context
 
 # Seconds a step of batch 16 takes: two CPU cores at the paper's size, and a large GPU.
 STEPS_S = {"2 cores, 6.4 s": 6.4, "2 cores, 8 s": 8.0, "GPU, 50 ms": 0.05}
@@ -105,6 +106,7 @@ def measure(name: str, source: Source, *, workers: int, n_batches: int, n_warm: 
         TimedClips(clips),
         batch_size=settings.batch_size,
         num_workers=workers,
+        multiprocessing_context=context,
         prefetch_factor=4,
         worker_init_fn=start_worker,
     )

@@ -438,13 +438,6 @@ def test_sessions_at_a_time_are_cores_as_far_as_memory_goes(monkeypatch):
     assert [run.default_jobs(cores) for cores in (1, 2, 16)] == [1, 2, 3]
 
 
-def test_threads_of_a_network_are_its_share_of_the_cores(weights):
-    shared = run._sharing(MixOptions(weights=weights), 3)
-    assert shared.compute is not None
-    assert shared.compute.threads == 3
-    assert run._sharing(UNITY, 3) == UNITY
-
-
 # The command.
 
 

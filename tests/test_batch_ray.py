@@ -15,8 +15,9 @@ from drummix.audio import Audio, write
 from drummix.batch import mix_many
 from drummix.errors import WeightsError, WorkerError
 from drummix.mixing import MixOptions, mix_to_file
-from drummix.pool import Lost, each_done
-from drummix.pool.ray_lanes import ray_lanes
+from drummix.pool import WorkerDied
+from drummix.pool.dispatch import each_done
+from drummix.pool.ray_hosts import ray_hosts
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'drummix[ray]'")
 
@@ -59,7 +60,7 @@ def write_sessions(root: Path) -> Path:
 @pytest.fixture(scope="module")
 def connected():
     """Ray, started once for the tests of single workers: that takes seconds."""
-    with ray_lanes(lambda threads: Deadly, "local", n_lanes=2, n_jobs=2, cores=2):
+    with ray_hosts(Deadly, "local", n_hosts=2, n_jobs=2, cores=2):
         yield
 
 
@@ -136,18 +137,18 @@ def test_without_ray_the_command_names_what_to_install(tmp_path):
 
 def test_a_ray_worker_that_is_killed_takes_one_job_with_it(connected):
     lost = []
-    with ray_lanes(lambda threads: Deadly, "local", n_lanes=2, n_jobs=4, cores=2) as lanes:
+    with ray_hosts(Deadly, "local", n_hosts=2, n_jobs=4, cores=2) as hosts:
         done = dict(
-            each_done(["a", "kill", "b", "c"], lanes, lost=lambda job, where: lost.append(job))
+            each_done(["a", "kill", "b", "c"], hosts, lost=lambda job, where: lost.append(job))
         )
     assert lost == ["kill"]
-    assert isinstance(done.pop("kill"), Lost)
+    assert isinstance(done.pop("kill"), WorkerDied)
     assert done == {"a": "A", "b": "B", "c": "C"}
 
 
 def test_what_a_ray_worker_cannot_be_made_of_is_said(connected):
     with (
-        ray_lanes(lambda threads: Refused, "local", n_lanes=1, n_jobs=1, cores=1) as lanes,
+        ray_hosts(Refused, "local", n_hosts=1, n_jobs=1, cores=1) as hosts,
         pytest.raises(WeightsError, match="there are no weights here"),
     ):
-        list(each_done(["a"], lanes))
+        list(each_done(["a"], hosts))

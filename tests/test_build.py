@@ -2,10 +2,9 @@
 
 import json
 import multiprocessing
-import os
-import signal
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -24,10 +23,10 @@ from drummix.corpus.groove import PerformedHit
 from drummix.corpus.kinds import excerpt
 from drummix.corpus.manifest import CorpusItem, file_sha256, read_manifest
 from drummix.corpus.plan import CORPUS_RATE_HZ, CorpusSettings, kit_label, plan_corpus
-from drummix.errors import CorpusError, OutputError, SettingError
+from drummix.errors import CorpusError, OutputError, SettingError, WorkerError
 from drummix.levels import peak_dbfs
 from drummix.notices import Code, Notice
-from drummix.pool import processes
+from drummix.pool import WorkerDied, each_result
 from made import write_groove, write_kit
 
 
@@ -290,13 +289,8 @@ def test_what_is_missing_is_rendered_again_and_nothing_else(
     assert {path: path.stat().st_mtime_ns for path in kept.paths(folder)} == untouched
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_full_disk_leaves_a_corpus_that_can_be_finished(
-    workers: int,
-    settings: CorpusSettings,
-    whole: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: CorpusSettings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = count()
 
@@ -307,7 +301,7 @@ def test_full_disk_leaves_a_corpus_that_can_be_finished(
 
     monkeypatch.setattr(build, "write_sound", write_until_full)
     with pytest.raises(OutputError, match="No space left"):
-        render_corpus(settings, tmp_path / "c", workers=workers)
+        render_corpus(settings, tmp_path / "c")
     assert not (tmp_path / "c" / "manifest.csv").exists()
     assert len(list((tmp_path / "c" / "items").iterdir())) >= 2
     monkeypatch.undo()
@@ -315,23 +309,71 @@ def test_full_disk_leaves_a_corpus_that_can_be_finished(
     assert checksums(tmp_path / "c") == checksums(whole)
 
 
-def test_rendering_process_leaves_ctrl_c_to_its_parent() -> None:
-    with ProcessPoolExecutor(1, initializer=processes.start) as pool:
-        handler = pool.submit(signal.getsignal, signal.SIGINT).result()
-    assert handler is signal.SIG_IGN
-
-
-@pytest.mark.skipif(
-    multiprocessing.get_start_method() != "fork", reason="the patch reaches forked processes only"
-)
-def test_process_ended_from_outside_is_one_line(
-    settings: CorpusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_file_that_another_process_cannot_write_is_one_line_and_the_rest_is_kept(
+    settings: CorpusSettings, whole: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        build._Worker, "render", lambda self, plan: os.kill(os.getpid(), signal.SIGKILL)
+    folder = tmp_path / "c"
+    render_corpus(settings, folder)
+    last = max(read_manifest(folder), key=lambda item: item.item)
+    (folder / "items" / f"{last.item}.json").unlink()
+    blocked = last.paths(folder)[9]
+    blocked.unlink()
+    blocked.mkdir()
+    (blocked / "in the way").touch()
+    first = min(read_manifest(folder), key=lambda item: item.item)
+    (folder / "items" / f"{first.item}.json").unlink()
+    with pytest.raises(OutputError, match=re.escape(str(blocked))):
+        render_corpus(settings, folder, workers=2)
+    assert not list(folder.rglob("*.partial*"))
+    (blocked / "in the way").unlink()
+    blocked.rmdir()
+    render_corpus(settings, folder, workers=2)
+    assert checksums(folder) == checksums(whole)
+
+
+def test_process_ended_from_outside_is_told_and_its_item_rendered_again(
+    settings: CorpusSettings, whole: Path, tmp_path: Path
+) -> None:
+    notices: list[Notice] = []
+
+    def end_all_once(n_done: int, n_all: int, name: str) -> None:
+        if n_done == 2:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    render_corpus(
+        settings, tmp_path / "c", workers=2, progress=end_all_once, on_notice=notices.append
     )
-    with pytest.raises(CorpusError, match=r"ended from outside .* fewer workers"):
-        render_corpus(settings, tmp_path / "c", workers=2)
+    told = [notice for notice in notices if notice.code is Code.TRIED_AGAIN]
+    assert {notice.about for notice in told} <= {item.item for item in read_manifest(whole)}
+    assert told
+    assert checksums(tmp_path / "c") == checksums(whole)
+
+
+def test_item_that_ends_its_process_again_and_again_is_named_and_the_rest_rendered(
+    settings: CorpusSettings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = read_manifest(whole)[1].item
+
+    @contextmanager
+    def died(*arguments: Any, **options: Any) -> Iterator[Any]:
+        with each_result(*arguments, **options) as results:
+            yield (
+                (plan, WorkerDied("it was ended from outside again") if plan.name == item else done)
+                for plan, done in results
+            )
+
+    monkeypatch.setattr(build, "each_result", died)
+    with pytest.raises(CorpusError, match=f"1 item is not rendered, {item}: it was ended .*again"):
+        render_corpus(settings, tmp_path / "c")
+    assert len(list((tmp_path / "c" / "items").iterdir())) == 6
+
+
+def test_folder_that_a_worker_does_not_see_is_one_line(
+    settings: CorpusSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(WorkerError, match=r"gone is not there on .* at the same path"):
+        build._Renderer(settings, tmp_path / "gone")
 
 
 @pytest.mark.parametrize(

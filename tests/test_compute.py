@@ -12,9 +12,11 @@ from drummix.errors import SettingError
 from drummix.evaluation.speed import write_session
 from drummix.mixers import compute
 from drummix.mixers.architecture import WaveUNetConfig
-from drummix.mixers.compute import Compute, allowed_cores, memory_mb, resolve_compute
+from drummix.mixers.compute import Compute, memory_mb, resolve_compute
 from drummix.mixers.registry import MixerOptions, make_mixer
 from drummix.mixing import mix_to_file
+from drummix.pool import allowed_cores
+from drummix.pool import cores as pool_cores
 
 PAPER = WaveUNetConfig()
 SMALL = WaveUNetConfig(levels=3, filters=2)
@@ -80,7 +82,7 @@ def test_a_mix_has_the_same_bytes_with_any_number_of_threads(monkeypatch, tmp_pa
 def test_affinity_limits_the_threads():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "from drummix.mixers.compute import allowed_cores; print(allowed_cores())"
+        "from drummix.pool import allowed_cores; print(allowed_cores())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "1"
@@ -92,9 +94,9 @@ def test_the_quota_of_a_container_limits_the_threads(monkeypatch, tmp_path, quot
     (tmp_path / "job" / "cpu.max").write_text("max 100000\n")
     (tmp_path / "cpu.max").write_text(quota + "\n")
     (tmp_path / "own").write_text("0::/job\n")
-    monkeypatch.setattr(compute, "_CONTROL_GROUPS", tmp_path)
-    monkeypatch.setattr(compute, "_OWN_GROUP", tmp_path / "own")
-    monkeypatch.setattr(compute.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(pool_cores, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(pool_cores, "_OWN_GROUP", tmp_path / "own")
+    monkeypatch.setattr(pool_cores.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert allowed_cores() == cores
 
 

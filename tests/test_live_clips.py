@@ -17,6 +17,7 @@ from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.weights import load_model
 from drummix.nn.config import ClipSettings, StageSettings, TrainSettings, read_train_settings
 from drummix.nn.live_settings import LiveSettings
+from drummix.pool import context
 from drummix.roles import PAPER_ROLES
 from made import write_groove, write_kit
 
@@ -28,7 +29,7 @@ from torch.utils.data import DataLoader  # noqa: E402
 from drummix.nn.clip_sources import clip_sources  # noqa: E402
 from drummix.nn.clips import FixedClips, RandomClips  # noqa: E402
 from drummix.nn.live_clips import HeldSession, LiveSource, SessionPlace  # noqa: E402
-from drummix.nn.loading import ClipLoading, EpochShare  # noqa: E402
+from drummix.nn.loading import ClipLoading, EpochShare, start_worker  # noqa: E402
 from drummix.nn.train import train  # noqa: E402
 
 RATE_HZ = 44100
@@ -161,7 +162,9 @@ def test_the_clips_are_the_same_whatever_the_number_of_workers(sources, workers)
             sampler=share,
             batch_size=4,
             num_workers=n_workers,
+            multiprocessing_context=context if n_workers else None,
             persistent_workers=n_workers > 0,
+            worker_init_fn=start_worker if n_workers else None,
         )
         heard = []
         for share.epoch in (0, 1):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +14,12 @@ from drummix.batch.outcome import SUMMARY_NAME, Outcome, Status
 from drummix.batch.planning import claim, plan_jobs
 from drummix.batch.record import Job, identity_of, recorded_outcome
 from drummix.batch.tally import OnOutcome, Progress, Tally
-from drummix.batch.working import BatchWorker, Heard
+from drummix.batch.working import BatchWorker
 from drummix.errors import OutputError, SettingError
-from drummix.mixers.compute import Compute, allowed_cores
-from drummix.mixers.registry import SYSTEMS
 from drummix.mixing import MixOptions, OutputLevel
 from drummix.mixing.scratch import remove_leftovers
-from drummix.pool import Lane, Lost, each_done, local_lanes
-from drummix.pool.ray_lanes import ray_lanes
+from drummix.notices import Notice
+from drummix.pool import WorkerDied, allowed_cores, each_result
 
 Format = Literal["wav", "flac", "mp3"]
 
@@ -108,9 +105,9 @@ def mix_many(
                 tally.add(job.folder, known)
         tally.expect(waiting)
         if waiting:
-            make = partial(BatchWorker, identity=identity, level=level)
-            with _lanes(make, options, jobs, ray, len(waiting), tally.heard) as lanes:
-                _work(waiting, lanes, tally, on_notice)
+            make = partial(BatchWorker, _anywhere(options), level, identity)
+            n_workers = jobs if jobs or ray else default_jobs(allowed_cores())
+            _work(waiting, make, tally, n_workers=n_workers, ray=ray, on_notice=on_notice)
     return Batch(tally.rows(), out / SUMMARY_NAME)
 
 
@@ -124,55 +121,42 @@ def _check(folder: Path, out: Path, format: str, jobs: int | None) -> None:
 
 
 def _work(
-    waiting: Sequence[Job], lanes: list[Lane], tally: Tally, on_notice: Callable[[str], None]
+    waiting: Sequence[Job],
+    make: Callable[..., BatchWorker],
+    tally: Tally,
+    *,
+    n_workers: int | None,
+    ray: str | None,
+    on_notice: Callable[[str], None],
 ) -> None:
     left = {job.folder: job for job in waiting}
 
-    def lost(job: Job, where: str) -> None:
+    def lost(job: Job, notice: Notice) -> None:
         remove_leftovers(job.target)
-        on_notice(
-            f"{where} was ended from outside (out of memory?) while it mixed {job.name}: it will "
-            "be tried again after the others, alone"
-        )
+        on_notice(str(notice))
 
     try:
-        for job, result in each_done(waiting, lanes, lost=lost):
-            del left[job.folder]
-            if isinstance(result, Lost):
-                remove_leftovers(job.target)
-                message = f"{result.why} (out of memory?); give it more, or fewer --jobs"
-                result = Outcome(job.name, "failed", message=message)
-            tally.done(job, result)
+        with each_result(
+            waiting,
+            make,
+            name_of=lambda job: job.name,
+            n_workers=n_workers,
+            ray=ray,
+            make_here=partial(make, on_progress=tally.heard),
+            on_lost=lost,
+        ) as results:
+            for job, result in results:
+                del left[job.folder]
+                if isinstance(result, WorkerDied):
+                    remove_leftovers(job.target)
+                    message = f"{result.why} (out of memory?); give it more, or fewer --jobs"
+                    result = Outcome(job.name, "failed", message=message)
+                tally.done(job, result)
     except BaseException:
         # The processes are gone, and could not clean up.
         for job in left.values():
             remove_leftovers(job.target)
         raise
-
-
-@contextmanager
-def _lanes(
-    make: Callable[..., BatchWorker],
-    options: MixOptions,
-    jobs: int | None,
-    ray: str | None,
-    n_waiting: int,
-    heard: Heard,
-) -> Iterator[list[Lane]]:
-    """Where the work is done; each worker has its share of the cores."""
-    n_cores = allowed_cores()
-    if ray is not None:
-
-        def make_for(threads: int) -> Callable[[], BatchWorker]:
-            return partial(make, _sharing(_anywhere(options), threads))
-
-        with ray_lanes(make_for, ray, n_lanes=jobs, n_jobs=n_waiting, cores=n_cores) as lanes:
-            yield lanes
-        return
-    n_lanes = min(jobs or default_jobs(n_cores), n_waiting)
-    threads = max(1, n_cores // n_lanes)
-    here = {"heard": heard} if n_lanes == 1 else {}
-    yield local_lanes(partial(make, _sharing(options, threads), **here), n_lanes, threads=threads)
 
 
 def default_jobs(n_cores: int) -> int:
@@ -182,16 +166,6 @@ def default_jobs(n_cores: int) -> int:
     except (ValueError, OSError, AttributeError):
         return n_cores
     return max(1, min(n_cores, memory_bytes // WORKER_BYTES))
-
-
-def _sharing(options: MixOptions, threads: int) -> MixOptions:
-    """The options with a worker's share of the cores, where it is a network that mixes."""
-    spec = SYSTEMS.get(options.system)
-    is_network = options.style is None and spec is not None and spec.is_network
-    compute = options.compute or Compute()
-    if not is_network or compute.threads is not None:
-        return options
-    return replace(options, compute=replace(compute, threads=threads))
 
 
 def _anywhere(options: MixOptions) -> MixOptions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,9 +15,10 @@ from drummix.batch.record import Job, inputs_of, write_record
 from drummix.errors import DrummixError, NoMicrophoneError, RoleError
 from drummix.mixing import MixedFile, MixOptions, OutputLevel, write_mix
 from drummix.notices.wording import lines
+from drummix.pool import check_is_shared
 from drummix.session.settings_file import SETTINGS_NAME
 
-Heard = Callable[[Job, float], None]
+JobProgress = Callable[[Job, float], None]
 """Called with a job and how much of it is done, 0 to 1."""
 
 
@@ -29,7 +29,7 @@ class BatchWorker:
         options: What mixes.
         level: The level of every mix.
         identity: What `identity_of` says of these two, for the records.
-        heard: Told how far a mix is.
+        on_progress: Told how far a mix is.
 
     Raises:
         DrummixError: If the mixer cannot be made.
@@ -40,12 +40,12 @@ class BatchWorker:
         options: MixOptions,
         level: OutputLevel,
         identity: Mapping[str, Any],
-        heard: Heard | None = None,
+        on_progress: JobProgress | None = None,
     ) -> None:
         self._ready = options.make_mixer()
         self._level = level
         self._identity = identity
-        self._heard = heard
+        self._on_progress = on_progress
 
     def result(self, job: Job) -> Outcome:
         """Mix a session and write down that it is done; what goes wrong is in the outcome."""
@@ -76,11 +76,7 @@ class BatchWorker:
         return outcome
 
     def _mixed(self, job: Job, start_s: float) -> Outcome:
-        if not job.folder.is_dir():
-            raise DrummixError(
-                f"{job.folder} is not there on {socket.gethostname()}; every machine of a cluster "
-                "must see the sessions at the same path"
-            )
+        check_is_shared(job.folder)
         inputs = inputs_of(job)
         make_folder(job.target.parent)
         mixed = write_mix(
@@ -89,7 +85,7 @@ class BatchWorker:
             self._ready,
             level=self._level,
             settings_path=job.settings_path,
-            progress=None if self._heard is None else self._progress(job),
+            progress=None if self._on_progress is None else self._progress(job),
         )
         outcome = replace(_outcome_of(job, mixed), seconds=round(time.monotonic() - start_s, 3))
         write_record(job, self._identity, inputs, outcome)
@@ -97,8 +93,8 @@ class BatchWorker:
 
     def _progress(self, job: Job) -> Callable[[str, int, int], None]:
         def progress(step: str, n_done: int, n_all: int) -> None:
-            if step == "mixing" and self._heard is not None:
-                self._heard(job, n_done / max(1, n_all))
+            if step == "mixing" and self._on_progress is not None:
+                self._on_progress(job, n_done / max(1, n_all))
 
         return progress
 

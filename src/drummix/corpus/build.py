@@ -6,11 +6,11 @@ was stopped: an item depends on nothing but the settings and its own seed (see `
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from drummix.corpus.plan import (
     PlannedItem,
     kit_label,
     plan_corpus,
+    synthkit_seed,
 )
 from drummix.corpus.recording import RecordingSession, licence_of, load_kit, taste_of
 from drummix.corpus.render import Rendering
@@ -41,7 +42,7 @@ from drummix.errors import CorpusError, SettingError
 from drummix.levels import peak_dbfs
 from drummix.notices import Code, Notice, OnNotice
 from drummix.plain_data import convert, parse_json
-from drummix.pool import processes
+from drummix.pool import WorkerDied, check_is_shared, each_result
 from drummix.roles import PAPER_ROLES
 
 _LATER_SETTINGS: Mapping[str, Any] = {
@@ -58,7 +59,8 @@ def render_corpus(
     settings: CorpusSettings,
     folder: Path,
     *,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
     progress: Progress | None = None,
     on_notice: OnNotice | None = None,
 ) -> tuple[CorpusItem, ...]:
@@ -67,7 +69,9 @@ def render_corpus(
     Args:
         settings: What to render.
         folder: Where; made if need be. A corpus made with other settings is not touched.
-        workers: Processes that render at the same time; each holds a kit in memory.
+        workers: Processes that render at the same time; each holds a kit in memory. None for one,
+            or one a core of the cluster.
+        ray: Address of a Ray cluster to render on, or ``local``; None for no Ray.
         progress: Called with items done, items in all, and the name of the last one; first with
             the items that an earlier run completed and no name.
         on_notice: Called with each thing that a person should know, once.
@@ -79,9 +83,12 @@ def render_corpus(
         CorpusError: If the folder holds another corpus or a source is damaged.
         OutputError: If the folder cannot be written; what is complete stays and is not done again.
         SettingError: If `workers` is below 1.
+        WorkerError: If there is no such cluster, or it does not see the folder.
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise SettingError("workers", workers, "give 1 or more")
+    if ray is not None:
+        settings, folder = _anywhere(settings), folder.absolute()
     planned = plan_corpus(settings)
     _claim_folder(settings, folder)
     remove_leftovers(folder)
@@ -92,21 +99,40 @@ def render_corpus(
     missing = [plan for plan in planned if plan.name not in done]
     said: list[Notice] = []
     clipped: dict[str, int] = {}
-    for rendered in _render_all(settings, missing, folder, workers):
-        done[rendered.item.item] = rendered.item
-        for notice in rendered.notices:
-            if on_notice is not None and notice not in said:
-                said.append(notice)
-                on_notice(notice)
-        if rendered.n_clipped:
-            clipped[rendered.item.item] = rendered.n_clipped
-        report(len(done), len(planned), rendered.item.item)
+    rendering = _render_all(
+        settings, missing, folder, workers=workers, ray=ray, on_notice=on_notice
+    )
+    with contextlib.closing(rendering):
+        for rendered in rendering:
+            done[rendered.item.item] = rendered.item
+            for notice in rendered.notices:
+                if on_notice is not None and notice not in said:
+                    said.append(notice)
+                    on_notice(notice)
+            if rendered.n_clipped:
+                clipped[rendered.item.item] = rendered.n_clipped
+            report(len(done), len(planned), rendered.item.item)
     if on_notice is not None and clipped:
         most = max(sorted(clipped), key=lambda name: clipped[name])
         counts = {"n_items": len(clipped), "most_samples": clipped[most]}
         on_notice(Notice(Code.ITEMS_LIMITED, most, counts))
     write_manifest(folder, done.values())
     return tuple(sorted(done.values(), key=lambda item: (item.part, item.item)))
+
+
+def _anywhere(settings: CorpusSettings) -> CorpusSettings:
+    """The settings with paths that mean the same wherever a worker runs."""
+
+    def absolute(kit: str) -> str:
+        return kit if synthkit_seed(kit) is not None else str(Path(kit).absolute())
+
+    held_out = settings.hold_out_kit
+    return replace(
+        settings,
+        kits=tuple(map(absolute, settings.kits)),
+        groove=str(Path(settings.groove).absolute()),
+        hold_out_kit=None if held_out is None else absolute(held_out),
+    )
 
 
 @dataclass(frozen=True)
@@ -119,66 +145,61 @@ class _Rendered:
 
 
 def _render_all(
-    settings: CorpusSettings, planned: Sequence[PlannedItem], folder: Path, workers: int
-) -> Iterator[_Rendered]:
-    # Kit by kit, so that a process holds one kit in memory at a time.
-    for kit in settings.kits:
-        of_kit = [plan for plan in planned if plan.kit == kit]
-        if workers == 1 or len(of_kit) < 2:
-            yield from _render_here(settings, folder, of_kit)
-        else:
-            yield from _render_in_processes(settings, folder, of_kit, workers)
+    settings: CorpusSettings,
+    planned: Sequence[PlannedItem],
+    folder: Path,
+    *,
+    workers: int | None,
+    ray: str | None,
+    on_notice: OnNotice | None,
+) -> Generator[_Rendered]:
+    died: dict[str, str] = {}
+    try:
+        with each_result(
+            # Kit by kit, so that each worker loads every kit at most once.
+            [plan for kit in settings.kits for plan in planned if plan.kit == kit],
+            partial(_Renderer, settings, folder),
+            name_of=lambda plan: plan.name,
+            n_workers=workers,
+            ray=ray,
+            on_lost=None if on_notice is None else lambda plan, notice: on_notice(notice),
+        ) as results:
+            for plan, result in results:
+                if isinstance(result, WorkerDied):
+                    died[plan.name] = result.why
+                    continue
+                if ray is not None and read_item_record(folder, plan.name) is None:
+                    raise CorpusError(
+                        f"{plan.name} was rendered, but {folder} does not hold it here; every "
+                        "machine of a cluster must see that folder at the same path"
+                    )
+                yield result
+    finally:
+        # The processes are gone, and could not clean up.
+        remove_leftovers(folder)
+    if died:
+        name, why = next(iter(died.items()))
+        n_items = "1 item is" if len(died) == 1 else f"{len(died)} items are"
+        raise CorpusError(
+            f"{n_items} not rendered, {name}: {why}; run the same command again where there is "
+            "more memory: complete items are kept"
+        )
 
 
-def _render_here(
-    settings: CorpusSettings, folder: Path, planned: Sequence[PlannedItem]
-) -> Iterator[_Rendered]:
-    if planned:
-        worker = _Worker(settings, folder, planned[0].kit)
-        for plan in planned:
-            yield worker.render(plan)
+class _Renderer:
+    """Renders items on one kit after the other; one kit at a time is in memory."""
 
-
-def _render_in_processes(
-    settings: CorpusSettings, folder: Path, planned: Sequence[PlannedItem], workers: int
-) -> Iterator[_Rendered]:
-    with ProcessPoolExecutor(min(workers, len(planned)), initializer=processes.start) as pool:
-        futures = [pool.submit(_render_in_process, settings, folder, plan) for plan in planned]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise CorpusError(
-                "a rendering process was ended from outside (out of memory?); "
-                "run the same command again with fewer workers: complete items are kept"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-_loaded: _Worker | None = None
-
-
-def _render_in_process(settings: CorpusSettings, folder: Path, plan: PlannedItem) -> _Rendered:
-    """Render an item in a process of its own, which keeps the kit for the next one."""
-    # Not in the pool's initializer: what goes wrong there reaches nobody.
-    global _loaded
-    if _loaded is None:
-        _loaded = _Worker(settings, folder, plan.kit)
-    return _loaded.render(plan)
-
-
-class _Worker:
-    """A kit loaded and set up, ready to render items."""
-
-    def __init__(self, settings: CorpusSettings, folder: Path, kit: str) -> None:
+    def __init__(self, settings: CorpusSettings, folder: Path) -> None:
+        check_is_shared(folder)
         self._settings, self._folder = settings, folder
-        self._recording = RecordingSession(settings, load_kit(kit))
-        self._kit = self._recording.kit
+        self._loaded = ""
+        self._recording: RecordingSession
+        self._kit: Kit
 
-    def render(self, plan: PlannedItem) -> _Rendered:
+    def result(self, plan: PlannedItem) -> _Rendered:
         """Render an item and write it to disk."""
+        if self._loaded != plan.kit:
+            self._load(plan.kit)
         take = self._recording.record(plan)
         rendering = take.rendering
         mixes = self._recording.mix(take)
@@ -192,6 +213,15 @@ class _Worker:
         }
         item, n_clipped = self._write(plan, rendering, replace(mixes, stems=stems), details)
         return _Rendered(item, tuple(self._notices(item, rendering)), n_clipped)
+
+    def _load(self, name: str) -> None:
+        if self._loaded:
+            # Freed before the next one is read.
+            del self._recording, self._kit
+            self._loaded = ""
+        self._recording = RecordingSession(self._settings, load_kit(name))
+        self._kit = self._recording.kit
+        self._loaded = name
 
     def _notices(self, item: CorpusItem, rendering: Rendering) -> Iterator[Notice]:
         yield from (replace(notice, within=item.kit) for notice in self._kit.notices)

@@ -10,8 +10,8 @@ from pathlib import Path
 from drummix import audio
 from drummix.corpus.enst import EnstItem, EnstTrack, check_is_enst, open_track, published_split
 from drummix.corpus.manifest import TARGETS
-from drummix.errors import AudioFileError
-from drummix.pool import results_of
+from drummix.errors import AudioFileError, SettingError
+from drummix.pool import FunctionWorker, results_in_order
 
 Progress = Callable[[int, int, str], None]
 """Called with tracks done, tracks in all, and the name of the last one."""
@@ -72,15 +72,21 @@ def check_enst(
 
     Raises:
         CorpusError: If the folder is not ENST-Drums.
+        SettingError: If `workers` is below 1.
     """
     root = Path(folder)
     check_is_enst(root)
     tracks = published_split()
-    reports: list[TrackReport] = []
-    for report in results_of(partial(_report, root, listen), tracks, workers=workers):
-        reports.append(report)
-        if progress is not None:
-            progress(len(reports), len(tracks), report.track.name)
+    if workers < 1:
+        raise SettingError("workers", workers, "give 1 or more")
+    reports: list[TrackReport] = results_in_order(
+        tracks,
+        partial(FunctionWorker, partial(_report, root, listen)),
+        name_of=lambda track: track.name,
+        died=lambda track, died: TrackReport(track, None, (f"{track.name}: {died.why}",)),
+        n_workers=workers,
+        progress=progress,
+    )
     known = {track.mix_path(root, target) for track in tracks for target in TARGETS}
     on_disk = {path for target in TARGETS for path in root.glob(f"drummer_*/{target}_mix/*.wav")}
     return EnstReport(root, tuple(reports), tuple(sorted(on_disk - known)))

@@ -20,7 +20,7 @@ from drummix.corpus.items import SessionItem, read_mix
 from drummix.corpus.kit import Piece
 from drummix.corpus.manifest import TARGETS, CorpusItem
 from drummix.corpus.opening import open_corpus
-from drummix.errors import DrummixError
+from drummix.errors import DrummixError, SettingError
 from drummix.evaluation.calibration_table import (
     FIGURES,
     OCTAVE_LIMIT_DB,
@@ -37,7 +37,7 @@ from drummix.evaluation.spectral import (
 )
 from drummix.evaluation.table import Failure
 from drummix.levels import crest_db, rms_dbfs
-from drummix.pool import results_of
+from drummix.pool import FunctionWorker, results_in_order
 
 Progress = Callable[[int, int, str], None]
 """Called with items done, items in all, and the name of the last one."""
@@ -72,18 +72,24 @@ def calibrate(
         CorpusError: If there is no such corpus, or the part has no items.
         SettingError: If an option is out of range.
     """
+    if workers < 1:
+        raise SettingError("workers", workers, "give 1 or more")
     opened = open_corpus(corpus)
     items = choose_items(opened.part(part), limit=limit)
     measured: list[ItemFigures] = []
     failures: list[Failure] = []
-    work = partial(_item_figures, opened.folder)
-    for n_done, result in enumerate(results_of(work, items, workers=workers), start=1):
+    for result in results_in_order(
+        items,
+        partial(FunctionWorker, partial(_item_figures, opened.folder)),
+        name_of=lambda item: item.item,
+        died=lambda item, died: Failure(item.item, "", died.why),
+        n_workers=workers,
+        progress=progress,
+    ):
         if isinstance(result, Failure):
             failures.append(result)
         else:
             measured.append(result)
-        if progress is not None:
-            progress(n_done, len(items), result.item)
     return CalibrationTable(part or "all", tuple(measured), tuple(failures))
 
 

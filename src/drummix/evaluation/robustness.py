@@ -27,7 +27,6 @@ from drummix.errors import DrummixError, SettingError
 from drummix.evaluation.items import FloatArray, OpenItem, choose_items, open_item
 from drummix.evaluation.metrics import si_sdr_db
 from drummix.evaluation.oracles import ORACLES, Oracle, fit_oracle
-from drummix.evaluation.parallel import each_result
 from drummix.evaluation.robustness_table import RobustnessRow, RobustnessTable
 from drummix.evaluation.systems import (
     DEFAULT_SYSTEMS,
@@ -40,6 +39,8 @@ from drummix.evaluation.systems import (
 )
 from drummix.evaluation.table import Failure, count_kits
 from drummix.mixers.base import Mixer
+from drummix.notices import OnNotice
+from drummix.pool import check_is_shared, results_in_order
 from drummix.roles import Role
 from drummix.session import Session, open_session
 
@@ -135,7 +136,9 @@ def measure_robustness(
     weights: Sequence[Path | str] = (),
     limit: int | None = None,
     is_every_stem: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
+    on_notice: OnNotice | None = None,
     progress: Progress | None = None,
 ) -> RobustnessTable:
     """Mix the items of a corpus undisturbed and under every disturbance, with every system.
@@ -151,39 +154,45 @@ def measure_robustness(
         weights: Folders of models, each in place of the shipped one of its system.
         limit: Number of items, see `choose_items`; None takes all.
         is_every_stem: Hit every microphone of every item where one is hit.
-        workers: Processes that work at the same time.
+        workers: As for `drummix.evaluation.evaluate`.
+        ray: As for `drummix.evaluation.evaluate`.
+        on_notice: Called with what a person should know meanwhile.
         progress: Called after every item.
 
     Raises:
         CorpusError: If there is no such corpus, or the part has no items.
         SettingError: If a system is unknown, or an option is out of range.
         WeightsError: If a model is missing or damaged.
+        WorkerError: If there is no such cluster, or it does not see the corpus.
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise SettingError("workers", workers, "give 1 or more")
     opened = open_corpus(corpus)
     items = choose_items(opened.part(part), limit=limit)
     chosen = checked_systems(systems)
     folders = weights_by_system(weights, chosen)
-    plan = _Plan(opened.folder, _variants(chosen), folders, is_every_stem, int(rng.integers(2**32)))
-    jobs = list(enumerate(items))
+    corpus_folder, noise_seed = opened.folder.absolute(), int(rng.integers(2**32))
+    plan = _Plan(corpus_folder, _variants(chosen), folders, is_every_stem, noise_seed)
     study = _Study(plan)
-    rows: list[RobustnessRow] = []
-    failures: list[Failure] = []
-    results = each_result(study, partial(_Study, plan), jobs, workers)
-    for n_done, ((_, item), result) in enumerate(results, start=1):
-        rows += result.rows
-        failures += result.failures
-        if progress is not None:
-            progress(n_done, len(items), item.item)
+    results = results_in_order(
+        list(enumerate(items)),
+        partial(_study_there, plan),
+        name_of=lambda job: job[1].item,
+        died=lambda job, died: _ItemResult((), (Failure(job[1].item, "", died.why),)),
+        n_workers=workers,
+        ray=ray,
+        make_here=lambda: study,
+        on_notice=on_notice,
+        progress=progress,
+    )
     models = {system: model_of(system, folders) for system in chosen}
     return RobustnessTable(
         part=part,
         kits=count_kits(item.kit for item in items),
         systems=tuple(plan.variants),
         models={system: str(model) for system, model in models.items() if model.sha256},
-        rows=tuple(rows),
-        failures=tuple(failures),
+        rows=tuple(row for result in results for row in result.rows),
+        failures=tuple(failure for result in results for failure in result.failures),
     )
 
 
@@ -290,6 +299,12 @@ class _Study:
                 made = np.concatenate(list(self._mixers[name].plan(session).blocks()), axis=1)
             mixes[target] = made
         return mixes
+
+
+def _study_there(plan: _Plan) -> _Study:
+    """A study in another process, which may be on another machine."""
+    check_is_shared(plan.corpus)
+    return _Study(plan)
 
 
 def _oracle(opened: OpenItem, target: Target, name: str) -> Oracle:

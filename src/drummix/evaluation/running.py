@@ -32,7 +32,6 @@ from drummix.evaluation.items import FloatArray, OpenItem, choose_items, open_it
 from drummix.evaluation.keeping import keep_mix
 from drummix.evaluation.measuring import METRICS, measure
 from drummix.evaluation.oracles import ORACLES, fit_oracle
-from drummix.evaluation.parallel import each_result
 from drummix.evaluation.systems import (
     DEFAULT_SYSTEMS,
     checked_systems,
@@ -44,7 +43,8 @@ from drummix.evaluation.systems import (
 )
 from drummix.evaluation.table import EvaluationTable, Failure, Measurement, count_kits
 from drummix.mixers.base import Mixer
-from drummix.pool import on_one_blas_thread
+from drummix.notices import OnNotice
+from drummix.pool import check_is_shared, on_one_blas_thread, results_in_order
 
 Progress = Callable[[int, int, str], None]
 """Called with items done, items in all, and the name of the last one."""
@@ -58,8 +58,10 @@ def evaluate(
     weights: Sequence[Path | str] = (),
     limit: int | None = None,
     as_recorded: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
     folder: Path | str | None = None,
+    on_notice: OnNotice | None = None,
     progress: Progress | None = None,
 ) -> EvaluationTable:
     """Mix the items of a corpus with each system and measure the mixes against their targets.
@@ -74,9 +76,11 @@ def evaluate(
         weights: Folders of models, each in place of the shipped one of the system on its card.
         limit: Number of items, see `choose_items`; None takes all.
         as_recorded: Leave the stems' levels alone in those systems that would set them.
-        workers: Processes that work at the same time.
+        workers: Processes that work at the same time; None for one, or one a core of the cluster.
+        ray: Address of a Ray cluster to work on, or ``local``; None for no Ray.
         folder: A report's folder, where mixes and results are kept and results of an earlier run
             are taken from, if they came from the same audio, weights and code; None keeps nothing.
+        on_notice: Called with what a person should know meanwhile.
         progress: Called after every item.
 
     Returns:
@@ -86,25 +90,35 @@ def evaluate(
         CorpusError: If there is no such corpus, or the part has no items.
         SettingError: If a system is unknown, or an option is out of range.
         WeightsError: If a model is missing or damaged, and no other system is left.
+        WorkerError: If there is no such cluster, or it does not see the corpus.
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise SettingError("workers", workers, "give 1 or more")
     opened = open_corpus(corpus)
     items = choose_items(opened.part(part), limit=limit)
     chosen = checked_systems(systems)
     plan = _Plan(
-        opened.folder, chosen, weights_by_system(weights, chosen), as_recorded,
-        None if folder is None else Path(folder),
+        opened.folder.absolute(), chosen, weights_by_system(weights, chosen), as_recorded,
+        None if folder is None else Path(folder).absolute(),
     )  # fmt: skip
     # Made here even where workers make their own: a missing model is said before work begins.
     evaluator = _Evaluator(plan)
     known, cache = _kept_results(plan, evaluator, items)
     jobs = [_Job(item, missing) for item in items if (missing := evaluator.missing(known, item))]
-    results = each_result(evaluator, partial(_Evaluator, plan), jobs, workers)
-    for number, (job, result) in enumerate(results, start=1):
+    n_known = len(items) - len(jobs)
+    results = results_in_order(
+        jobs,
+        partial(_evaluator_there, plan),
+        name_of=lambda job: job.item.item,
+        died=lambda job, died: _ItemResult({}, [Failure(job.item.item, "", died.why)]),
+        n_workers=workers,
+        ray=ray,
+        make_here=lambda: evaluator,
+        on_notice=on_notice,
+        progress=progress and (lambda n, n_all, name: progress(n_known + n, len(items), name)),
+    )
+    for job, result in zip(jobs, results, strict=True):
         known[job.item.item].update(result.systems, result.failures)
-        if progress is not None:
-            progress(len(items) - len(jobs) + number, len(items), job.item.item)
     models = {system: model_of(system, plan.weights) for system in chosen}
     return EvaluationTable(
         part=part,
@@ -249,6 +263,14 @@ class _Evaluator:
             keep_mix(folder / f"reference-{target}.flac", reference, item.rate_hz)
         named = {f"{mix_name(system, target)}.flac": mix for target, mix in mixes.items()}
         return {name: keep_mix(folder / name, mix, item.rate_hz) for name, mix in named.items()}
+
+
+def _evaluator_there(plan: _Plan) -> _Evaluator:
+    """An evaluator in another process, which may be on another machine."""
+    check_is_shared(plan.corpus)
+    if plan.folder is not None:
+        check_is_shared(plan.folder)
+    return _Evaluator(plan)
 
 
 def _kept_results(

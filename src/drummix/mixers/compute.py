@@ -6,7 +6,6 @@ into the memory. Frames do not depend on threads, so that no bit of a mix does.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from drummix.errors import SettingError
 from drummix.mixers.architecture import WaveUNetConfig
+from drummix.pool import allowed_cores
 
 DEFAULT_MEMORY_MB = 600.0
 MOST_HOP_FRAMES = 131_072
@@ -32,9 +32,6 @@ _LOADING_BYTES = 19
 """For each weight while weights are read and made into matrices."""
 _LOADED_BYTES = 15
 """For each weight afterwards."""
-
-_CONTROL_GROUPS = Path("/sys/fs/cgroup")
-_OWN_GROUP = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -106,15 +103,6 @@ def resolve_compute(compute: Compute, config: WaveUNetConfig) -> Resources:
         left_mb = compute.memory_mb - memory_mb(config, 0, hop_frames)
         threads = max(1, min(threads, int(left_mb * 1e6 / _THREAD_BYTES)))
     return Resources(threads, hop_frames)
-
-
-def allowed_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its control groups."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, min([cores, *_quotas()]))
 
 
 def blas_name() -> str:
@@ -189,23 +177,3 @@ def _hop_frames(compute: Compute, config: WaveUNetConfig) -> int:
 
 def _rounded_up(memory: float) -> int:
     return -int(-memory // 10) * 10
-
-
-def _quotas() -> list[int]:
-    """Whole cores of each limit on this process's control groups (Linux, cgroup v2)."""
-    try:
-        own = _OWN_GROUP.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    path = next((line[3:] for line in own if line.startswith("0::")), "/").strip("/")
-    folder, quotas = _CONTROL_GROUPS / path, []
-    while True:
-        try:
-            quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
-            if quota != "max":
-                quotas.append(-(-int(quota) // int(period)))
-        except (OSError, ValueError):
-            pass  # no limit there
-        if folder in (_CONTROL_GROUPS, folder.parent):
-            return quotas
-        folder = folder.parent

@@ -57,7 +57,7 @@ class SessionPlace:
 
 
 class LiveKits:
-    """Kits, loaded when first asked for and shared with processes that are forked later."""
+    """Kits, loaded when first asked for, by each process on its own."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Kit] = {}
@@ -68,7 +68,7 @@ class LiveKits:
         return self._loaded[name]
 
     def __getstate__(self) -> dict[str, Any]:
-        # A process that is not forked loads the kits itself, faster than they could be handed over.
+        # Another process loads the kits itself, faster than they could be handed over.
         return {"_loaded": {}}
 
 

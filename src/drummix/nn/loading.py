@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from drummix.nn.clips import FixedClips, RandomClips, Source
 from drummix.nn.config import TrainSettings
+from drummix.pool import context, processes
 
 # Options of glibc's mallopt, from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -93,12 +94,13 @@ class _Listening:
 
 
 def start_worker(worker: int) -> None:
-    """Let a process that makes clips keep the memory that it frees.
+    """Prepare a process that makes clips: it ends with its parent, and keeps what memory it frees.
 
     Clips are made of arrays of megabytes that live for milliseconds. The C library of Linux gives
     such memory back at once, and the kernel clears every page of it again for the next one, which
     takes as long as making the clip.
     """
+    processes.start()
     try:
         library = ctypes.CDLL(None)
         for option, n_bytes in ((_M_MMAP_THRESHOLD, 32 << 20), (_M_TRIM_THRESHOLD, 256 << 20)):
@@ -175,6 +177,7 @@ class ClipLoading(lightning.LightningDataModule):
                 sampler=share,
                 batch_size=settings.batch_size // trainer.world_size,
                 num_workers=settings.workers,
+                multiprocessing_context=context if settings.workers else None,
                 pin_memory=torch.cuda.is_available(),
                 prefetch_factor=4 if settings.workers else None,
                 persistent_workers=settings.workers > 0,

@@ -81,6 +81,8 @@ class Code(StrEnum):
     KIT_INSTRUMENT_UNKNOWN = "kit_instrument_unknown"
     NOTE_UNPLAYED = "note_unplayed"
     ITEMS_LIMITED = "items_limited"
+    # Work on many items.
+    TRIED_AGAIN = "tried_again"
     # Files that are compared.
     COMPARED_RESAMPLED = "compared_resampled"
     COMPARED_MONO = "compared_mono"
@@ -169,6 +171,7 @@ WARNINGS: frozenset[Code] = frozenset(
         Code.SESSIONS_LEFT_OUT,
         Code.KIT_CHANNEL_UNKNOWN,
         Code.NOTE_UNPLAYED,
+        Code.TRIED_AGAIN,
         Code.LOUDNESS_UNKNOWN,
         Code.LOUDNESS_LIMITED,
         Code.WEIGHTS_FOR_OTHER_TARGET,

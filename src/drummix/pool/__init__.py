@@ -1,20 +1,25 @@
 """The same work on many things: here, in several processes, or over Ray.
 
-Belongs here: processes and threads, what ends them, and who does what next.
+Belongs here: processes and threads, how they are started, what ends them, and who does what next.
 Does not belong here: what the work is.
 """
 
 from drummix.pool.blas import on_one_blas_thread
-from drummix.pool.dispatch import Lost, each_done
-from drummix.pool.lanes import Lane, LaneMaker, local_lanes
-from drummix.pool.results import results_of
+from drummix.pool.context import context
+from drummix.pool.cores import allowed_cores
+from drummix.pool.dispatch import WorkerDied
+from drummix.pool.hosts import Worker, WorkerFactory
+from drummix.pool.work import FunctionWorker, check_is_shared, each_result, results_in_order
 
 __all__ = [
-    "Lane",
-    "LaneMaker",
-    "Lost",
-    "each_done",
-    "local_lanes",
+    "FunctionWorker",
+    "Worker",
+    "WorkerDied",
+    "WorkerFactory",
+    "allowed_cores",
+    "check_is_shared",
+    "context",
+    "each_result",
     "on_one_blas_thread",
-    "results_of",
+    "results_in_order",
 ]

@@ -1,15 +1,15 @@
-"""Who does what next: jobs to lanes that are free, and again where a lane was lost."""
+"""Who does what next: jobs to hosts that are free, and again where a host was lost."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from drummix.errors import WorkerError
-from drummix.pool.lanes import Lane, stop_all
+from drummix.pool.hosts import WorkerHost, stop_all
 
 Job = TypeVar("Job")
 
@@ -17,8 +17,8 @@ _POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class Lost:
-    """What a job gives that ended its process twice, or found none to run in.
+class WorkerDied:
+    """What a job gives whose worker was ended twice, the second time with nothing beside it.
 
     Args:
         why: In words, as far as it is known.
@@ -29,45 +29,41 @@ class Lost:
 
 def each_done(
     jobs: Sequence[Job],
-    lanes: Sequence[Lane],
+    hosts: Sequence[WorkerHost],
     *,
     lost: Callable[[Job, str], None] | None = None,
-    poll: Callable[[], None] | None = None,
-) -> Iterator[tuple[Job, Any]]:
+) -> Generator[tuple[Job, Any]]:
     """Every job with its result, in the order in which they are done.
 
-    A job whose lane is ended from outside is done again when all others are, alone: what was
-    too much memory beside others may be enough then. One that ends its lane again is lost.
+    A job whose host is ended from outside is done again when all others are, alone: what was
+    too much memory beside others may be enough then. One that ends its host again is lost.
 
     Args:
         jobs: What is to be done, in this order; equal jobs are allowed.
-        lanes: Where; stopped in the end, and whatever happens.
+        hosts: Where; stopped in the end, and whatever happens.
         lost: Called with a job that will be done again, and where it was lost.
-        poll: Called now and then while lanes are at work.
 
     Yields:
-        A job and its result, or `Lost`.
+        A job and its result, or `WorkerDied`.
 
     Raises:
-        WorkerError: If no lane could be started.
+        WorkerError: If no host could be started.
         Exception: What a worker raised.
     """
-    work = _Work(deque(jobs), deque(lanes), lost or (lambda job, where: None))
+    work = _Work(deque(jobs), deque(hosts), lost or (lambda job, where: None))
     try:
         while work.goes_on():
             work.assign()
-            if poll is not None:
-                poll()
             yield from work.collect()
     finally:
-        stop_all(lanes)
+        stop_all(hosts)
 
 
 @dataclass
 class _Task(Generic[Job]):
-    """What a future stands for: a job in a lane, or a lane that starts."""
+    """What a future stands for: a job in a host, or a host that starts."""
 
-    lane: Lane
+    host: WorkerHost
     job: Job | None
     is_job: bool
 
@@ -76,17 +72,17 @@ class _Work(Generic[Job]):
     """What waits, what runs and what is free."""
 
     def __init__(
-        self, waiting: deque[Job], lanes: deque[Lane], said: Callable[[Job, str], None]
+        self, waiting: deque[Job], hosts: deque[WorkerHost], said: Callable[[Job, str], None]
     ) -> None:
         self._waiting = waiting
         self._again: deque[Job] = deque()
         self._is_again = False
-        self._stopped = lanes
-        self._free: deque[Lane] = deque()
+        self._stopped = hosts
+        self._free: deque[WorkerHost] = deque()
         self._running: dict[Future[Any], _Task[Job]] = {}
         self._said = said
         self._failed_starts = 0
-        self._n_lanes = len(lanes)
+        self._n_hosts = len(hosts)
 
     def _jobs_running(self) -> int:
         return sum(task.is_job for task in self._running.values())
@@ -95,7 +91,7 @@ class _Work(Generic[Job]):
         return bool(self._waiting or self._again or self._jobs_running())
 
     def assign(self) -> None:
-        # No more lanes than jobs: starting one takes seconds.
+        # No more hosts than jobs: starting one takes seconds.
         n_left = len(self._waiting) + len(self._again)
         while self._stopped and len(self._free) + self._starting() < n_left:
             self._run(self._stopped.popleft(), None, is_job=False)
@@ -108,9 +104,9 @@ class _Work(Generic[Job]):
     def _starting(self) -> int:
         return len(self._running) - self._jobs_running()
 
-    def _run(self, lane: Lane, job: Job | None, *, is_job: bool) -> None:
-        future = lane.submit(job) if is_job else lane.start()
-        self._running[future] = _Task(lane, job, is_job)
+    def _run(self, host: WorkerHost, job: Job | None, *, is_job: bool) -> None:
+        future = host.submit(job) if is_job else host.start()
+        self._running[future] = _Task(host, job, is_job)
 
     def collect(self) -> Iterator[tuple[Job, Any]]:
         """Wait a moment for something to be done; give the jobs that are."""
@@ -119,26 +115,26 @@ class _Work(Generic[Job]):
             task = self._running.pop(future)
             error = future.exception()
             if error is None:
-                self._free.append(task.lane)
+                self._free.append(task.host)
                 if task.is_job:
                     yield task.job, future.result()  # type: ignore[misc]
-            elif task.lane.is_lost(error):
+            elif task.host.is_lost(error):
                 yield from self._lose(task)
             else:
                 raise error
 
     def _lose(self, task: _Task[Job]) -> Iterator[tuple[Job, Any]]:
-        task.lane.stop()
-        self._stopped.append(task.lane)
+        task.host.stop()
+        self._stopped.append(task.host)
         if not task.is_job:
             self._failed_starts += 1
-            if self._failed_starts > 2 * self._n_lanes:
+            if self._failed_starts > 2 * self._n_hosts:
                 raise WorkerError(
-                    f"{task.lane.where} was ended from outside as often as it was started "
+                    f"{task.host.where} was ended from outside as often as it was started "
                     "(out of memory?); give fewer at a time"
                 )
         elif self._is_again:
-            yield task.job, Lost(f"{task.lane.where} was ended from outside again, alone")  # type: ignore[misc]
+            yield task.job, WorkerDied(f"{task.host.where} was ended from outside again, alone")  # type: ignore[misc]
         else:
-            self._said(task.job, task.lane.where)  # type: ignore[arg-type]
+            self._said(task.job, task.host.where)  # type: ignore[arg-type]
             self._again.append(task.job)  # type: ignore[arg-type]

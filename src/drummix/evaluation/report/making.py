@@ -15,6 +15,7 @@ from drummix.evaluation.report.writing import ReportFiles, write_report
 from drummix.evaluation.running import Progress, evaluate
 from drummix.evaluation.systems import DEFAULT_SYSTEMS
 from drummix.evaluation.table import EvaluationTable
+from drummix.notices import OnNotice
 
 FIGURES_BEGIN = "<!-- figures: begin -->"
 FIGURES_END = "<!-- figures: end -->"
@@ -43,9 +44,11 @@ def make_report(
     weights: Sequence[Path | str] = (),
     limit: int | None = None,
     as_recorded: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
     results: Path | str | None = None,
     command: str = "drummix evaluate",
+    on_notice: OnNotice | None = None,
     progress: Progress | None = None,
     page_progress: Progress | None = None,
 ) -> Report:
@@ -61,8 +64,10 @@ def make_report(
         limit: As for `evaluate`.
         as_recorded: As for `evaluate`.
         workers: As for `evaluate`.
+        ray: As for `evaluate`.
         results: A Markdown page to put the tables into, see `put_results`; None for none.
         command: The command that makes the figures again, for the reader.
+        on_notice: As for `evaluate`.
         progress: As for `evaluate`.
         page_progress: As for `write_report`.
 
@@ -76,7 +81,7 @@ def make_report(
         put_results(Path(results), None)
     table = evaluate(
         corpus, part=part, systems=systems, weights=weights, limit=limit, as_recorded=as_recorded,
-        workers=workers, folder=folder, progress=progress,
+        workers=workers, ray=ray, folder=folder, on_notice=on_notice, progress=progress,
     )  # fmt: skip
     files = write_report(
         folder, table, corpus=Path(corpus).resolve().name, command=command,

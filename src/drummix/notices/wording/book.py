@@ -15,7 +15,16 @@ One = Callable[[Notice, Spelling], str]
 Together = Callable[[Sequence[Notice], Spelling], str]
 _Sentences = Callable[[Sequence[Notice], Spelling], list[str]]
 
-_SUBJECTS = ("session", "inspecting", "mixing", "matching", "corpus", "evaluating", "listening")
+_SUBJECTS = (
+    "session",
+    "inspecting",
+    "mixing",
+    "matching",
+    "corpus",
+    "evaluating",
+    "working",
+    "listening",
+)
 """The modules that hold the sentences."""
 
 _BOOK: dict[Code, _Sentences] = {}

@@ -1,4 +1,4 @@
-"""Lanes on a Ray cluster: an actor each, which holds the worker.
+"""Hosts on a Ray cluster: an actor each, which holds the worker.
 
 Ray's dashboard and its usage statistics stay off where we start it.
 """
@@ -11,13 +11,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from drummix.errors import MissingExtraError, Parameter, SettingError, WorkerError
-from drummix.pool.lanes import Lane, LaneMaker
+from drummix.errors import MissingExtraError, Parameter, WorkerError
+from drummix.pool.hosts import WorkerFactory, WorkerHost
+from drummix.pool.processes import limit_threads
 
 LOCAL = "local"
 """The address that starts Ray on this machine."""
@@ -33,34 +34,30 @@ _ENVIRONMENT = {
 
 
 @contextmanager
-def ray_lanes(
-    make_for: Callable[[int], LaneMaker],
+def ray_hosts(
+    make: WorkerFactory,
     address: str,
     *,
-    n_lanes: int | None,
+    n_hosts: int | None,
     n_jobs: int,
     cores: int,
-) -> Iterator[list[Lane]]:
-    """Lanes on a cluster, for as long as the block lasts.
+) -> Iterator[list[WorkerHost]]:
+    """Hosts on a cluster, for as long as the block lasts.
 
     What Ray says on stdout goes to stderr meanwhile.
 
     Args:
-        make_for: Gives what makes a worker, for the number of threads that it shall use; that
-            must pickle, and so must jobs and results.
+        make: Makes a worker; it must pickle, and so must jobs and results.
         address: ``local`` to start Ray here, else where a cluster is, as `ray.init` takes it. Where
             this process is connected to Ray already, that is used.
-        n_lanes: How many; None for one a core of the cluster, and never more than jobs.
+        n_hosts: How many; None for one a core of the cluster, and never more than jobs.
         n_jobs: How many jobs there are.
         cores: Cores to use of this machine, for ``local``.
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        SettingError: If no lane was asked for.
         WorkerError: If there is no cluster at `address`.
     """
-    if n_lanes is not None and n_lanes < 1:
-        raise SettingError("n_lanes", n_lanes, "give 1 or more")
     os.environ.update(_ENVIRONMENT | os.environ)
     try:
         ray: Any = importlib.import_module("ray")
@@ -69,17 +66,16 @@ def ray_lanes(
     with contextlib.redirect_stdout(sys.stderr):
         is_ours = not ray.is_initialized()
         if is_ours:
-            _connect(ray, address, max(cores, n_lanes or 1))
+            _connect(ray, address, max(cores, n_hosts or 1))
         try:
             n_cores = int(ray.cluster_resources().get("CPU", 0))
-            wanted = min(n_lanes or n_cores, n_jobs)
+            wanted = min(n_hosts or n_cores, n_jobs)
             smallest = min(
                 (int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]),
                 default=1,
             )
             threads = max(1, min(n_cores // max(1, wanted), smallest))
-            make = make_for(threads)
-            yield [_RayLane(ray, make, threads) for _ in range(max(1, wanted))]
+            yield [_RayHost(ray, make, threads) for _ in range(max(1, wanted))]
         finally:
             if is_ours:
                 ray.shutdown()
@@ -118,19 +114,20 @@ def _check_reachable(address: str) -> None:
 class _RayWorker:
     """What lives in an actor."""
 
-    def start(self, make: LaneMaker) -> None:
+    def start(self, make: WorkerFactory, threads: int) -> None:
+        limit_threads(threads)
         self._worker = make()
 
     def result(self, job: Any) -> Any:
         return self._worker.result(job)
 
 
-class _RayLane:
+class _RayHost:
     """An actor: when it dies, its one job is the one that was lost."""
 
     where = "a Ray worker"
 
-    def __init__(self, ray: Any, make: LaneMaker, threads: int) -> None:
+    def __init__(self, ray: Any, make: WorkerFactory, threads: int) -> None:
         self._ray = ray
         self._make = make
         self._threads = threads
@@ -139,7 +136,7 @@ class _RayLane:
     def start(self) -> Future[Any]:
         # Ray sets OMP_NUM_THREADS to num_cpus in the actor's process.
         self._actor = self._ray.remote(_RayWorker).options(num_cpus=self._threads).remote()
-        return self._actor.start.remote(self._make).future()
+        return self._actor.start.remote(self._make, self._threads).future()
 
     def submit(self, job: Any) -> Future[Any]:
         return self._actor.result.remote(job).future()
