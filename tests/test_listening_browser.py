@@ -18,7 +18,7 @@ import pytest
 from drummix import audio
 from drummix.audio import Audio
 from drummix.listening.build import build_study, read_built
-from drummix.listening.enrolment import invite
+from drummix.listening.enrolment import codes_of, invite
 from drummix.listening.ratings import write_ratings_csv
 from drummix.listening.report import write_report
 from drummix.listening.results import Rating, read_answers, read_ratings
@@ -122,7 +122,11 @@ class Listener:
 
     @property
     def rows(self) -> list[Rating]:
-        return [row for row in read_ratings(self.server.study) if row.listener == self.name]
+        return [row for row in read_ratings(self.server.study) if row.listener == self.code]
+
+    @property
+    def code(self) -> str:
+        return codes_of(self.server.study)[self.name]
 
 
 @pytest.fixture
@@ -409,17 +413,25 @@ def test_the_experimenter_sees_the_listener_live(browser: Any, listener: Listene
     saved(ours)
     token = read_built(server.study).admin_token
     page = open_page(browser, f"{server.url}admin#{token}")
-    row = page.get_by_role("row").filter(has_text=listener.name)
+    row = page.get_by_role("row").filter(has_text=listener.code)
     assert row.locator("td").all_text_contents()[1:4] == ["started", "0 / 2", "2"]
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     table = Path(download.value.path()).read_text()
-    assert table.count(listener.name) == 2
+    assert table.count(listener.code) == 2
+    assert listener.name not in table
     page.get_by_label("Name").fill("Grace Hopper")
     page.get_by_role("button", name="New link").click()
-    page.get_by_role("cell", name="Grace Hopper").wait_for()
+    page.locator("code").wait_for()
     link = page.locator("code").text_content()
     assert re.fullmatch(rf"{server.url}#[\w-]{{32}}", link)
+    code = codes_of(server.study)["Grace Hopper"]
+    assert page.get_by_text(f"Link of {code}.").is_visible()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("row").filter(has_text=code).get_by_role("button", name="Replace").click()
+    page.wait_for_timeout(500)
+    assert page.locator("code").text_content() != link
+    assert "Grace Hopper" not in page.content()
     assert page.errors == []
     wrong = open_page(browser, f"{server.url}admin#wrong")
     wrong.get_by_role("alert").wait_for()

@@ -14,7 +14,7 @@ import pytest
 from drummix import audio
 from drummix.audio import Audio
 from drummix.listening.build import build_study
-from drummix.listening.enrolment import invite
+from drummix.listening.enrolment import codes_of, invite
 from drummix.listening.results import read_ratings
 
 pytest.importorskip("uvicorn", reason="the extra `listen` is not installed")
@@ -77,7 +77,7 @@ def test_all_ratings_of_many_listeners_survive_a_kill_and_none_is_mixed_up(
     tmp_path: Path,
 ) -> None:
     study, url, server = start_server(tmp_path)
-    names = [f"L{n}" for n in range(N_LISTENERS)]
+    names = [f"Ada {n}" for n in range(N_LISTENERS)]
     links = invite(study, names, count=1, url=url)
 
     async def all_at_once() -> list[float]:
@@ -88,7 +88,7 @@ def test_all_ratings_of_many_listeners_survive_a_kill_and_none_is_mixed_up(
     server.kill()
     server.wait()
     found = {row.listener: row.score for row in read_ratings(study) if row.slot == 1}
-    assert found == expected
+    assert {name: found[code] for name, code in codes_of(study).items()} == expected
 
 
 @pytest.mark.parametrize(

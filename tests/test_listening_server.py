@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 from drummix import audio
 from drummix.audio import Audio
 from drummix.errors import SettingError
+from drummix.listening import recorder
 from drummix.listening.addresses import Door, client_address
 from drummix.listening.build import BuiltStudy, build_study
-from drummix.listening.enrolment import invite
+from drummix.listening.enrolment import codes_of, invite
 from drummix.listening.events import Event, EventRefusedError
+from drummix.listening.interop.transfer import export_study
 from drummix.listening.limits import RateLimit
 from drummix.listening.recorder import Recorder
 from drummix.listening.results import read_ratings
@@ -561,19 +564,19 @@ def test_a_batch_that_cannot_be_stored_takes_no_other_listener_with_it(built: Bu
     async def both() -> tuple[Any, ...]:
         path = built.folder / "results.sqlite"
         with ResultStore(path) as store, ResultStore(path, is_read_only=True) as reader:
-            recorder = Recorder(built, store, reader)
+            running = Recorder(built, store, reader)
             consent = Event("writer-1", 1, "consent", client_s=1.0)
             # What no check at the door would let through: SQLite has no such text.
             unstorable = Event("writer-\ud83d", 1, "consent")
             tasks = []
             for (_, link), event in zip(links.items(), (consent, unstorable), strict=True):
-                live = await recorder.find(link.partition("#")[2])
+                live = await running.find(link.partition("#")[2])
                 assert live is not None
-                tasks.append(recorder.record(live, [event]))
+                tasks.append(running.record(live, [event]))
             first = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
-            live = await recorder.find(links["guilty"].partition("#")[2])
+            live = await running.find(links["guilty"].partition("#")[2])
             assert live is not None
-            return *first, await recorder.record(live, [consent])
+            return *first, await running.record(live, [consent])
 
     good, guilty, later = asyncio.run(both())
     assert good.saved == (1,)
@@ -669,6 +672,74 @@ def test_links_lead_to_where_the_study_was_served_last(built: BuiltStudy) -> Non
         serve(built.folder, host="127.0.0.1", port=0, url="a.example", started=stop)
     with pytest.raises(SettingError, match="n_proxies is -1"):
         serve(built.folder, host="127.0.0.1", port=0, n_proxies=-1, started=stop)
+
+
+def test_a_name_is_in_no_table_and_in_nothing_that_the_server_sends(
+    client: TestClient, built: BuiltStudy, tmp_path: Path
+) -> None:
+    name = "Ada Lovelace"
+    body = {"listener": name}
+    answer = client.post("/api/admin/invite", json=body, headers=admin(built))
+    assert answer.json()["listener"] == "L001"
+    listener = Listener(client, answer.json()["token"]).begin()
+    listener.rate_page(0, [10, 20, 30])
+    sent = [
+        client.get(path, headers=headers).text
+        for path, headers in (
+            ("/api/admin/progress", admin(built)),
+            ("/api/admin/ratings", admin(built)),
+            ("/api/session", listener.headers),
+        )
+    ]
+    export_study(built.folder, tmp_path / "ratings.csv")
+    sent += [path.read_text() for path in tmp_path.glob("ratings*")]
+    assert len(sent) == 5
+    assert not any("Ada" in text or "Lovelace" in text for text in sent)
+    assert "L001" in sent[1]
+    assert codes_of(built.folder) == {name: "L001"}
+
+
+def test_a_lost_link_is_renewed_and_the_lost_one_opens_nothing(
+    client: TestClient, built: BuiltStudy
+) -> None:
+    [link] = invite(built.folder, ["Ada"], count=1).values()
+    lost = Listener(client, link.partition("#")[2]).begin()
+    answer = client.post(
+        "/api/admin/invite", json={"listener": "L001", "again": True}, headers=admin(built)
+    )
+    found = Listener(client, answer.json()["token"])
+    assert found.session()["has_answered"]
+    assert client.get("/api/session", headers=lost.headers).status_code == 401
+    for unknown in ("Bob", ""):
+        body = {"listener": unknown, "again": True}
+        answer = client.post("/api/admin/invite", json=body, headers=admin(built))
+        assert answer.status_code == 400
+    assert client.get("/api/session", headers=found.headers).status_code == 200
+
+
+def test_a_link_renewed_beside_the_server_ends_the_lost_one_and_shares_its_session(
+    client: TestClient, built: BuiltStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "LINK_S", 0.05)
+    [link] = invite(built.folder, ["Ada"], count=1).values()
+    lost = Listener(client, link.partition("#")[2]).begin()
+    [link] = invite(built.folder, ["Ada"], count=1, again=True).values()
+    found = Listener(client, link.partition("#")[2])
+    found.number = 10
+    assert found.post({"kind": "play", "page": 0, "slot": 0}).json()["saved"] == [11]
+    time.sleep(0.1)
+    assert lost.post({"kind": "play", "page": 0, "slot": 1}).status_code == 401
+    with pytest.raises(SettingError, match="'Bob' is no listener of this study"):
+        invite(built.folder, ["Bob"], count=1, again=True)
+    with pytest.raises(SettingError, match="again"):
+        invite(built.folder, [], count=1, again=True)
+
+
+def test_names_are_invited_all_or_none(built: BuiltStudy) -> None:
+    with pytest.raises(SettingError, match="L007 is the code of a listener"):
+        invite(built.folder, ["Ada", "L007"], count=1)
+    assert codes_of(built.folder) == {}
+    assert list(invite(built.folder, ["Ada"], count=1)) == ["Ada"]
 
 
 def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> None:

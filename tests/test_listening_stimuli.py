@@ -373,4 +373,4 @@ def test_the_command_prints_the_folder_and_says_what_was_trimmed(tmp_path: Path)
     assert [name for name, _ in lines] == ["L001", "L002"]
     assert all(re.fullmatch(r"http://127.0.0.1:8000/#[\w-]{32}", link) for _, link in lines)
     run = CliRunner().invoke(cli.app, ["listen", "invite", str(out), "L001"])
-    assert (run.exit_code, "listener L001 is enrolled already" in run.stderr) == (1, True)
+    assert (run.exit_code, "L001 is the code of a listener" in run.stderr) == (1, True)

@@ -265,5 +265,44 @@ def test_a_newer_schema_is_not_guessed_at(tmp_path: Path) -> None:
     path = write_store(tmp_path)
     with sqlite3.connect(path) as db:
         db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (json.dumps(99),))
-    with pytest.raises(SettingError, match="schema 99; this drummix reads 1"):
+    with pytest.raises(SettingError, match="schema 99; this drummix reads 1 to 2"):
         list(read_ratings(path))
+
+
+def write_first_schema(folder: Path) -> Path:
+    """Make a store as the first schema was: listeners stand in it by name."""
+    path = write_store(folder)
+    with ResultStore(path) as store:
+        for number, name in enumerate(("Ada", "L001"), start=1):
+            session = Session(f"s{number + 1}", f"x{number}", number, PLAN, 1e9)
+            store.add_session(session, token=name)
+        store.record([("s2", numbered({"kind": "consent"}, *page_events(0, [10, 20])), 1e9)])
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE names")
+        db.execute("UPDATE sessions SET listener = 'first' WHERE number = 0")
+        db.execute("UPDATE sessions SET listener = 'Ada' WHERE number = 1")
+        # A name that is the code of another.
+        db.execute("UPDATE sessions SET listener = 'L001' WHERE number = 2")
+        db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+    return path
+
+
+@pytest.mark.parametrize("is_read_only", [True, False])
+def test_a_store_of_the_first_schema_is_read_with_codes_and_its_names_apart(
+    tmp_path: Path, is_read_only: bool
+) -> None:
+    path = write_first_schema(tmp_path)
+    with ResultStore(path, is_read_only=is_read_only) as store:
+        assert [one.listener for one in store.sessions()] == ["L001", "L002", "L003"]
+        assert store.names() == {"s1": "first", "s2": "Ada", "s3": "L001"}
+        found = store.find_session("Ada")
+        assert found is not None
+        assert (found.listener, len(list(store.events(found.session)))) == ("L002", 9)
+    assert read_meta(path)["schema"] == (1 if is_read_only else 2)
+    assert {row.listener for row in read_ratings(path, has_training=True)} == {"L002"}
+    with ResultStore(path) as store:
+        store.add_session(Session("s4", "L004", 3, PLAN, 1e9), "token", name="Grace")
+        assert store.names()["s4"] == "Grace"
+        with pytest.raises(SettingError, match="Ada is enrolled already"):
+            store.add_session(Session("s5", "L005", 4, PLAN, 1e9), "other", name="Ada")
+        assert len(store.sessions()) == 4

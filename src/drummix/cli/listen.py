@@ -114,14 +114,31 @@ def invite_command(
             help="Where listeners reach the server; where it was served last if not given.",
         ),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Give listeners who are enrolled, by name or code, a new link; theirs stops "
+            "working.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print a personal link for each listener; a link also resumes."""
-    from drummix.listening.enrolment import invite
+    from drummix.listening.enrolment import codes_of, invite
 
-    links = invite(study, listener or [], count=count, url=url)
+    links = invite(study, listener or [], count=count, url=url, again=again)
+    codes = codes_of(study)
     if as_json:
-        print_json([{"listener": name, "link": link} for name, link in links.items()])
-    else:
-        for name, link in links.items():
-            typer.echo(f"{name}\t{link}")
+        print_json(
+            [
+                {"listener": codes.get(name, name), "name": name if name in codes else None}
+                | {"link": link}
+                for name, link in links.items()
+            ]
+        )
+        return
+    for name, link in links.items():
+        if name in codes:
+            say(f"{name} is {codes[name]} in every table")
+        typer.echo(f"{name}\t{link}")

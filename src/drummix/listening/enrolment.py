@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -19,15 +20,15 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def enrol(
-    built: BuiltStudy, store: ResultStore, *, now_s: float, listener: str | None = None
+    built: BuiltStudy, store: ResultStore, *, now_s: float, name: str | None = None
 ) -> tuple[Session, str]:
-    """Give a listener the next row of the design.
+    """Give a listener the next row of the design, and a code: ``L001`` and on.
 
     Args:
         built: The study.
         store: Its results.
         now_s: Seconds since 1970.
-        listener: Name of the listener; ``L001`` and on if not given.
+        name: Name of the listener, which no table of results will have.
 
     Returns:
         The session and the token of its link, which is kept nowhere else.
@@ -42,20 +43,53 @@ def enrol(
             raise SettingError(
                 f"the study is full: {number} listeners are enrolled; raise max_listeners"
             )
-        name = f"L{number + 1:03}" if listener is None else listener.strip()
-        if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
-            raise SettingError(
-                f"{name!r} is no name of a listener; give 1 to {MAX_NAME_CHARS} letters"
-            )
         session = Session(
             session=secrets.token_hex(8),
-            listener=name,
+            listener=f"L{number + 1:03}",
             number=number,
             plan=session_plan(built.design, number),
             created_s=now_s,
         )
         token = secrets.token_urlsafe(24)
-        store.add_session(session, token)
+        store.add_session(session, token, None if name is None else _checked(name))
+    return session, token
+
+
+def _checked(name: str) -> str:
+    stripped = name.strip()
+    if not stripped or len(stripped) > MAX_NAME_CHARS or not stripped.isprintable():
+        raise SettingError(f"{name!r} is no name of a listener; give 1 to {MAX_NAME_CHARS} letters")
+    if re.fullmatch(r"L[0-9]+", stripped):
+        raise SettingError(
+            f"{stripped} is the code of a listener, and no name; a new link for them is made by "
+            "drummix listen invite --again"
+        )
+    return stripped
+
+
+def renew_link(store: ResultStore, listener: str) -> tuple[Session, str]:
+    """Give a listener a new link in place of a lost one, which opens nothing any more.
+
+    The store keeps no token, only its hash, so that whoever reads the file cannot take a session
+    over; so a link cannot be shown again, and one that went astray should not go on to work.
+
+    Args:
+        store: The results.
+        listener: Name or code of the listener.
+
+    Raises:
+        SettingError: If there is no such listener.
+    """
+    with store.transaction():
+        sessions, names = store.sessions(), store.names()
+        known = {names[one.session]: one for one in sessions if one.session in names}
+        known |= {one.listener: one for one in sessions}
+        if listener.strip() not in known:
+            raise SettingError(
+                f"{listener!r} is no listener of this study; give a name or a code such as L001"
+            )
+        session, token = known[listener.strip()], secrets.token_urlsafe(24)
+        store.change_link(session.session, token)
     return session, token
 
 
@@ -65,7 +99,12 @@ def link(url: str, token: str) -> str:
 
 
 def invite(
-    folder: Path, listeners: Sequence[str], *, count: int, url: str | None = None
+    folder: Path,
+    listeners: Sequence[str],
+    *,
+    count: int,
+    url: str | None = None,
+    again: bool = False,
 ) -> dict[str, str]:
     """Enrol listeners and give their links; works beside a running server.
 
@@ -74,23 +113,37 @@ def invite(
         listeners: Their names; empty to number them.
         count: How many, where `listeners` is empty.
         url: Where listeners reach the server; where it was served last if None.
+        again: Give listeners who are enrolled, by name or code, a new link in place of theirs.
 
     Returns:
-        Listener -> link.
+        Name, or code where there is none -> link.
 
     Raises:
-        SettingError: If the folder is no study, a name is taken, or `count` is below 1.
+        SettingError: If the folder is no study, a name is taken, or `count` is below 1; nobody is
+            enrolled then.
     """
     if count < 1:
         raise SettingError("count", count, "expected 1 or more")
+    if again and not listeners:
+        raise SettingError("again", again, "name the listeners who get a new link")
     if url is not None:
         url = check_url(url)
     built = read_built(folder)
     links = {}
-    with ResultStore(folder / DATABASE_NAME) as store:
+    with ResultStore(folder / DATABASE_NAME) as store, store.transaction():
         served = url or store.meta.get("url") or DEFAULT_URL
         names: Sequence[str | None] = listeners or [None] * count
         for name in names:
-            session, token = enrol(built, store, now_s=time.time(), listener=name)
-            links[session.listener] = link(served, token)
+            if again and name is not None:
+                session, token = renew_link(store, name)
+            else:
+                session, token = enrol(built, store, now_s=time.time(), name=name)
+            links[session.listener if name is None else name.strip()] = link(served, token)
     return links
+
+
+def codes_of(folder: Path) -> dict[str, str]:
+    """Name -> code, of the listeners who were invited by name: for the experimenter alone."""
+    with ResultStore(folder / DATABASE_NAME, is_read_only=True) as store:
+        codes = {session.session: session.listener for session in store.sessions()}
+        return {name: codes[session] for session, name in store.names().items()}

@@ -45,10 +45,12 @@ class Invitation:
     """Whom the experimenter invites.
 
     Args:
-        listener: Name of the listener; a number is given if there is none.
+        listener: Name of the listener, who has a code alone if there is none.
+        again: Whether a listener who is enrolled, by name or code, gets a new link.
     """
 
     listener: str | None = None
+    again: bool = False
 
 
 _Message = TypeVar("_Message")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from drummix.listening.build import BuiltStudy
-from drummix.listening.enrolment import enrol
+from drummix.listening.enrolment import enrol, renew_link
 from drummix.listening.events import Event, EventRefusedError, SessionState
 from drummix.listening.messages import check_answers
 from drummix.listening.store import ResultStore, Session, token_hash
@@ -23,6 +24,9 @@ _LOG = logging.getLogger("drummix.listening")
 
 MAX_EVENTS = 50_000
 """Of one session; a listener's hour of busy sliders stays below a tenth of it."""
+
+LINK_S = 5.0
+"""For so long a link that was renewed beside this process goes on to work."""
 
 
 class NotSavedError(Exception):
@@ -97,6 +101,7 @@ class Recorder:
         self._store = store
         self._reader = reader
         self._live: dict[str, LiveSession] = {}
+        self._links: dict[str, tuple[str, float]] = {}
         self._waiting: list[_Waiting] = []
         self._committing = asyncio.Lock()
         self._reading = asyncio.Lock()
@@ -110,17 +115,30 @@ class Recorder:
         async with self._reading:
             if (known := self._in_memory(key)) is not None:
                 return known
-            live = await asyncio.to_thread(self._read, token)
-            if live is not None:
-                self._live[key] = live
+            session = await asyncio.to_thread(self._reader.find_session, token)
+            if session is None:
+                self._links.pop(key, None)
+                return None
+            live = self._live.get(session.session)
+            if live is None or live.is_lost:
+                live = await asyncio.to_thread(self._load, session)
+                self._live[session.session] = live
+            self._links[key] = (session.session, time.monotonic())
             return live
 
-    async def enrol(self, listener: str | None = None) -> tuple[Session, str]:
+    async def enrol(self, name: str | None = None) -> tuple[Session, str]:
         """Give a new listener a place; see `enrolment.enrol`."""
         async with self._committing:
             return await asyncio.to_thread(
-                lambda: enrol(self._built, self._store, now_s=time.time(), listener=listener)
+                lambda: enrol(self._built, self._store, now_s=time.time(), name=name)
             )
+
+    async def renew_link(self, listener: str) -> tuple[Session, str]:
+        """Give a listener a new link; see `enrolment.renew_link`."""
+        async with self._committing:
+            session, token = await asyncio.to_thread(renew_link, self._store, listener)
+        self._links = {k: link for k, link in self._links.items() if link[0] != session.session}
+        return session, token
 
     async def record(self, live: LiveSession, events: Sequence[Event]) -> Recorded:
         """Take in events; returns when those that were not refused are on the disk.
@@ -138,12 +156,11 @@ class Recorder:
         return await waiting.answer
 
     def _in_memory(self, key: str) -> LiveSession | None:
-        live = self._live.get(key)
-        return None if live is None or live.is_lost else live
-
-    def _read(self, token: str) -> LiveSession | None:
-        session = self._reader.find_session(token)
-        return None if session is None else self._load(session)
+        session, read_s = self._links.get(key, ("", -math.inf))
+        live = self._live.get(session)
+        # A link may have been renewed beside this process.
+        is_fresh = time.monotonic() - read_s < LINK_S
+        return live if live is not None and is_fresh and not live.is_lost else None
 
     def _load(self, session: Session) -> LiveSession:
         seen = {}

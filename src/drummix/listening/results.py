@@ -29,7 +29,7 @@ class Rating:
     Args:
         study: Name of the study.
         session: Name of the session.
-        listener: Name of the listener.
+        listener: Code of the listener.
         item: What was mixed.
         system: What mixed it.
         role: ``reference``, ``test`` or ``anchor``.

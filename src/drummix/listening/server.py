@@ -223,10 +223,13 @@ class _Endpoints:
         self._check_admin(request)
         try:
             asked = parse_message(await _body(request, 1024), Invitation)
-            _, token = await self._recorder.enrol(asked.listener or None)
+            if asked.again:
+                session, token = await self._recorder.renew_link(asked.listener or "")
+            else:
+                session, token = await self._recorder.enrol(asked.listener or None)
         except (EventRefusedError, SettingError) as error:
             raise _RefusedError(400, str(error)) from None
-        return JSONResponse({"token": token})
+        return JSONResponse({"listener": session.listener, "token": token})
 
     def _file(self, name: str) -> Response:
         if name not in self._files:

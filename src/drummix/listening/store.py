@@ -23,7 +23,12 @@ from drummix.listening.events import Event, Rules, SessionState
 from drummix.listening.plan import SessionPlan
 
 DATABASE_NAME = "results.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_NAMES = """
+CREATE TABLE names (
+    session TEXT PRIMARY KEY REFERENCES sessions (session), name TEXT NOT NULL UNIQUE
+) STRICT;
+"""
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE stimuli (
@@ -67,7 +72,7 @@ class Session:
 
     Args:
         session: Name of the session.
-        listener: Name of the listener.
+        listener: Code of the listener.
         number: Order of enrolment, from 0 up; the row of the design.
         plan: The pages.
         created_s: When they enrolled, in seconds since 1970.
@@ -129,10 +134,13 @@ class ResultStore:
             raise damaged_store(path, error) from error
         if check != "ok":
             raise damaged_store(path, check)
-        if self.meta.get("schema") != SCHEMA_VERSION:
+        self._schema: int = self.meta.get("schema", 0)
+        if self._schema not in (1, SCHEMA_VERSION):
             raise SettingError(
-                f"{path} has schema {self.meta.get('schema')}; this drummix reads {SCHEMA_VERSION}"
+                f"{path} has schema {self._schema}; this drummix reads 1 to {SCHEMA_VERSION}"
             )
+        if self._schema == 1 and not is_read_only:
+            self._take_names_out()
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +171,7 @@ class ResultStore:
         rows = self._db.execute("SELECT stimulus, item, system, role FROM stimuli")
         return {row[0]: Stimulus(*row) for row in rows}
 
-    def add_session(self, session: Session, token: str) -> None:
+    def add_session(self, session: Session, token: str, name: str | None = None) -> None:
         """Enrol a listener.
 
         Raises:
@@ -178,9 +186,15 @@ class ResultStore:
             session.created_s,
         )
         try:
-            self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", row)
+            with self.transaction():
+                self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", row)
+                if name is not None:
+                    self._db.execute("INSERT INTO names VALUES (?, ?)", (session.session, name))
         except sqlite3.IntegrityError as error:
-            raise SettingError(f"listener {session.listener} is enrolled already") from error
+            raise SettingError(
+                f"{name or session.listener} is enrolled already; a new link in place of a lost "
+                "one is made by drummix listen invite --again"
+            ) from error
 
     def next_number(self) -> int:
         """The number of the next session."""
@@ -190,12 +204,26 @@ class ResultStore:
 
     def sessions(self) -> list[Session]:
         """Every session, in order of enrolment."""
-        return [_session(row) for row in self._db.execute(f"{_SESSIONS} ORDER BY number")]
+        rows = self._db.execute(f"{_SESSIONS[self._schema]} ORDER BY number")
+        return [_session(row) for row in rows]
 
     def find_session(self, token: str) -> Session | None:
         """The session whose link has this token."""
-        row = self._db.execute(f"{_SESSIONS} WHERE token_hash = ?", (token_hash(token),)).fetchone()
+        found = self._db.execute(
+            f"{_SESSIONS[self._schema]} WHERE token_hash = ?", (token_hash(token),)
+        )
+        row = found.fetchone()
         return None if row is None else _session(row)
+
+    def names(self) -> dict[str, str]:
+        """Session -> name, of those who were invited by name. No table of results has it."""
+        return dict(self._db.execute(_READ_NAMES[self._schema]))
+
+    def change_link(self, session: str, token: str) -> None:
+        """Give a session another link; the one before opens nothing any more."""
+        self._db.execute(
+            "UPDATE sessions SET token_hash = ? WHERE session = ?", (token_hash(token), session)
+        )
 
     def events(self, session: str) -> Iterator[Event]:
         """Every event of a session, in the order they were taken in."""
@@ -247,9 +275,25 @@ class ResultStore:
                 rows,
             )
 
+    def _take_names_out(self) -> None:
+        """Bring a store of schema 1, whose listeners stand there by name, to schema 2."""
+        with self.transaction():
+            [schema] = self._db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+            if schema == "1":
+                self._db.execute(_NAMES)
+                self._db.execute(f"INSERT INTO names {_READ_NAMES[1]}")
+                # By way of another value: a listener's name may be another one's code.
+                self._db.execute("UPDATE sessions SET listener = session")
+                self._db.execute(f"UPDATE sessions SET listener = {_CODE}")
+                self._db.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+        self._schema = SCHEMA_VERSION
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written within reaches the disk together, or not at all."""
+        if self._db.in_transaction:  # a part of a larger one
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -270,7 +314,15 @@ def _address(path: Path, is_read_only: bool) -> str:
     return f"{address}&immutable=1" if is_read_only and is_still else address
 
 
-_SESSIONS = "SELECT session, listener, number, plan, created_s FROM sessions"
+_CODE = "printf('L%03d', number + 1)"
+_SESSIONS = {
+    1: f"SELECT session, {_CODE}, number, plan, created_s FROM sessions",
+    2: "SELECT session, listener, number, plan, created_s FROM sessions",
+}
+_READ_NAMES = {
+    1: f"SELECT session, listener FROM sessions WHERE listener != {_CODE}",
+    2: "SELECT session, name FROM names",
+}
 
 
 def create_store(
@@ -305,7 +357,7 @@ def create_store(
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}")
+        db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}{_NAMES}")
         db.executemany(
             "INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in meta.items()]
         )

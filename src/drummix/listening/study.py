@@ -36,7 +36,8 @@ INTRODUCTION = (
 )
 CONSENT = (
     "Taking part is voluntary, and you may stop at any time by closing this page. Your ratings, "
-    "your answers and how you used the page are stored under a number, without your name."
+    "your answers and how you used the page are stored under a number. If you were invited by "
+    "name, the experimenter can tell whose number it is; your name is in no table of results."
 )
 
 

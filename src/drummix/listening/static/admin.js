@@ -39,13 +39,13 @@ class AdminPage {
     this.counts = element("dl", { className: "counts" });
     this.rows = element("tbody");
     this.invited = element("div", { className: "invited", "aria-live": "polite" });
-    this.name = element("input", { type: "text", id: "name", maxLength: 60, placeholder: "L…" });
+    this.name = element("input", { type: "text", id: "name", maxLength: 60, autocomplete: "off" });
   }
 
   async start() {
     const progress = await this.api.json("/api/admin/progress");
     document.getElementById("title").textContent = progress.study;
-    const head = ["Listener", "State", "Pages", "Ratings", "Actions", "Enrolled", "Last seen"];
+    const head = ["Listener", "State", "Pages", "Ratings", "Actions", "Enrolled", "Last seen", "Link"];
     show(
       element("h1", { textContent: progress.title }),
       this.counts,
@@ -84,24 +84,36 @@ class AdminPage {
     this.rows.replaceChildren(...progress.listeners.map((one) =>
       element("tr", {}, ...[one.listener, one.state, `${one.pages_done} / ${one.pages}`,
         one.ratings, one.actions, when(one.enrolled_s), when(one.last_s)].map((text) =>
-        element("td", { textContent: text })))));
+        element("td", { textContent: text })),
+        element("td", {}, this._button("Replace", () => this.renew(one.listener))))));
+  }
+
+  renew(listener) {
+    const question = `Give ${listener} a new link? The one they have stops working.`;
+    if (window.confirm(question)) this.link({ listener, again: true });
   }
 
   async invite() {
+    const name = this.name.value.trim();
+    if (await this.link(name ? { listener: name } : {})) this.name.value = "";
+  }
+
+  /** Ask for a link and show it; false where there is none. */
+  async link(asked) {
     try {
-      const name = this.name.value.trim();
-      const response = await this.api.post("/api/admin/invite", name ? { listener: name } : {});
+      const response = await this.api.post("/api/admin/invite", asked);
       const answer = await response.json();
       if (!response.ok) throw new Error(answer.error);
       const link = `${location.origin}/#${answer.token}`;
       this.invited.replaceChildren(
-        element("p", { textContent: "Send this link now: it is shown only once." }),
+        element("p", { textContent: `Link of ${answer.listener}. It is shown only once.` }),
         element("code", { textContent: link }),
       );
-      this.name.value = "";
       this.refresh();
+      return true;
     } catch (error) {
       this.invited.replaceChildren(element("p", { role: "alert", textContent: error.message }));
+      return false;
     }
   }
 
