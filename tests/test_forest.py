@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.signal import convolve
 
-from drummix.audio import Audio
+from drummix.audio import Audio, resample
 from drummix.corpus.patterns import pattern_hits
 from drummix.effects.dynamics import compress
 from drummix.effects.plate import plate
@@ -95,7 +96,7 @@ def test_features_do_not_depend_on_the_block_size(block):
 @pytest.mark.parametrize("n_samples", [0, 100, 882, 20_000])
 def test_envelope_is_the_peak_and_the_energy_of_each_10_ms(n_samples, block):
     samples = np.random.default_rng(4).uniform(-1, 1, (3, n_samples)).astype(np.float32)
-    envelope = Envelope(3, RATE_HZ)
+    envelope = Envelope(3)
     for start in range(0, n_samples, block):
         envelope.add(samples[:, start : start + block])
     n_pieces = -(-n_samples // 441)
@@ -103,6 +104,33 @@ def test_envelope_is_the_peak_and_the_energy_of_each_10_ms(n_samples, block):
     np.testing.assert_array_equal(envelope.peaks(), np.abs(pieces).max(axis=2, initial=0.0))
     expected = np.square(pieces, dtype=np.float64).sum(axis=2)
     np.testing.assert_allclose(envelope.energies(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rate_hz", [48_000, 96_000])
+def test_features_and_effects_hardly_depend_on_the_rate(rate_hz):
+    """Wires and cymbals have other peaks of samples at another rate."""
+    attack = np.hanning(441)[np.newaxis] / 220.0
+    envelopes = np.stack(
+        [strokes([0.1, 0.5, 1.5], pitch_hz=0.0), strokes([1.0, 3.0], pitch_hz=0.0)]
+    )
+    envelopes = convolve(envelopes, attack)[:, : envelopes.shape[1]]
+    noise = np.random.default_rng(0).uniform(-1, 1, envelopes.shape)
+    # Below 18 kHz, which every rate has.
+    stems = resample(resample(envelopes * noise, RATE_HZ, 40_000), 40_000, RATE_HZ)
+    roles = (Role.SNARE, Role.KICK)
+    rows, heard = [], []
+    for one_hz in (RATE_HZ, rate_hz):
+        sounds = resample(stems, RATE_HZ, one_hz)
+        measuring = Measuring(roles, one_hz)
+        measuring.add(sounds)
+        rows.append(measuring.result().rows())
+        heard.append(measure_mix(iter([sounds]), one_hz))
+    # Flatness alone hears the end of the resampler's pass band.
+    same = [i for i, name in enumerate(FEATURES) if name != "flatness_db"]
+    np.testing.assert_allclose(rows[1][:, same], rows[0][:, same], atol=0.25)
+    assert heard[1].rms_db == pytest.approx(heard[0].rms_db, abs=0.01)
+    assert heard[1].peak_db == pytest.approx(heard[0].peak_db, abs=0.01)
+    assert heard[1].tail_s == pytest.approx(heard[0].tail_s, abs=0.01)
 
 
 SILENCES = [(30 * RATE_HZ, 0), (0, 30 * RATE_HZ), (12_345, 6_789)]

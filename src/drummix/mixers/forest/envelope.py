@@ -11,9 +11,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from drummix.arrays import BoolArray, DoubleArray, FloatArray
-from drummix.levels import db_to_gain
+from drummix.audio import ResamplingStream
+from drummix.gain_staging import SILENCE_DBFS
+from drummix.levels import FromFirstSound, db_to_gain
 
-PIECE_S = 0.01
+MEASURED_RATE_HZ = 44_100
+"""Rate of the corpora that forests are grown on: at another one peaks and spectra are others."""
+
+PIECE_SAMPLES = 441
+PIECES_PER_S = 100.0
 
 ACTIVE_DB = 60.0
 """Where nothing comes within so much of its own highest peak, there is silence around the music."""
@@ -22,19 +28,37 @@ ACTIVE_DB = 60.0
 _compiled = njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan", "reassoc"})
 
 
+class Music:
+    """A session or a mix as it is measured: at the corpora's rate, from its first sound on.
+
+    Args:
+        rate_hz: Sample rate in Hz of the blocks.
+        n_channels: Channels of every block.
+    """
+
+    def __init__(self, rate_hz: int, n_channels: int) -> None:
+        self._stream = ResamplingStream(rate_hz, MEASURED_RATE_HZ, n_channels)
+        self._begun = FromFirstSound(db_to_gain(SILENCE_DBFS))
+
+    def process(self, block: FloatArray) -> FloatArray:
+        """Take in the next samples (channels, samples) and give what is ready."""
+        return self._begun.process(self._stream.process(block))
+
+    def flush(self) -> FloatArray:
+        """What is left at the end, (channels, samples)."""
+        return self._begun.process(self._stream.flush())
+
+
 class Envelope:
     """Peaks and energies, in memory that grows by 1,200 bytes a second and channel.
 
     The last piece counts as a whole one, as silence follows it.
 
     Args:
-        n_channels: Channels of every block.
-        rate_hz: Sample rate in Hz.
+        n_channels: Channels of every block, at `MEASURED_RATE_HZ`.
     """
 
-    def __init__(self, n_channels: int, rate_hz: int) -> None:
-        self.piece_samples = max(1, round(PIECE_S * rate_hz))
-        self.pieces_per_s = rate_hz / self.piece_samples
+    def __init__(self, n_channels: int) -> None:
         self._peaks: list[FloatArray] = []
         self._energies: list[DoubleArray] = []
         self._open_peak = np.zeros((n_channels, 1), np.float32)
@@ -43,11 +67,11 @@ class Envelope:
 
     def add(self, block: FloatArray) -> None:
         """Hear the next samples (channels, samples)."""
-        n_pieces, n_open = divmod(self._n_open + block.shape[1], self.piece_samples)
+        n_pieces, n_open = divmod(self._n_open + block.shape[1], PIECE_SAMPLES)
         peaks = np.empty((block.shape[0], n_pieces), np.float32)
         energies = np.empty((block.shape[0], n_pieces))
         counted = (self._open_peak, self._open_energy, peaks, energies)
-        _hear(np.ascontiguousarray(block), self.piece_samples, self._n_open, *counted)
+        _hear(np.ascontiguousarray(block), PIECE_SAMPLES, self._n_open, *counted)
         self._peaks.append(peaks)
         self._energies.append(energies)
         self._n_open = n_open

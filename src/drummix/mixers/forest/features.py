@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from drummix.audio import whole_pieces
 from drummix.gain_staging import SILENCE_DBFS
-from drummix.levels import FromFirstSound, db_to_gain
 from drummix.mixers.forest.envelope import (
+    MEASURED_RATE_HZ,
+    PIECE_SAMPLES,
     Envelope,
+    Music,
     active_pieces,
     add_power,
 )
@@ -116,7 +118,7 @@ class Measured:
 class Measuring:
     """Measures stems as they go by, in memory that grows by 1,200 bytes a second and stem.
 
-    Silence before and behind the music is not measured.
+    Silence before and behind the music is not measured, and all is measured at 44.1 kHz.
 
     Args:
         roles: Role of every stem.
@@ -125,16 +127,17 @@ class Measuring:
 
     def __init__(self, roles: Sequence[Role], rate_hz: int) -> None:
         self._roles = tuple(roles)
-        self._rate_hz = rate_hz
-        self._begun = FromFirstSound(db_to_gain(SILENCE_DBFS))
-        self._envelope = Envelope(len(roles), rate_hz)
+        self._music = Music(rate_hz, len(roles))
+        self._envelope = Envelope(len(roles))
         self._frame_rest = np.zeros((len(roles), 0), np.float32)
         self._power = np.zeros((len(roles), _FRAME // 2 + 1))
         self._window = np.hanning(_FRAME).astype(np.float32)
 
     def add(self, block: FloatArray) -> None:
         """Hear the next samples (stems, samples)."""
-        block = self._begun.process(block)
+        self._hear(self._music.process(block))
+
+    def _hear(self, block: FloatArray) -> None:
         self._envelope.add(block)
         frames, self._frame_rest = whole_pieces(self._frame_rest, block, _FRAME)
         self._add_power(frames)
@@ -146,6 +149,7 @@ class Measuring:
 
     def result(self) -> Measured:
         """Everything measured, at the end of the session."""
+        self._hear(self._music.flush())
         n_last = self._frame_rest.shape[1]
         last = np.pad(self._frame_rest, ((0, 0), (0, _FRAME - n_last)))[:, np.newaxis]
         self._frame_rest = self._frame_rest[:, :0]
@@ -155,7 +159,7 @@ class Measuring:
         is_music = active_pieces(peaks)
         # A last piece of silence: there is a highest peak even in nothing.
         peaks = np.pad(peaks[:, is_music], ((0, 0), (0, 1)))
-        n_samples = max(1, int(is_music.sum())) * self._envelope.piece_samples
+        n_samples = max(1, int(is_music.sum())) * PIECE_SAMPLES
         highest = peaks.max(axis=1)
         scaled = peaks / np.maximum(highest, _FLOOR)[:, np.newaxis]
         sums = [np.maximum((scaled**power).sum(axis=1), _FLOOR) for power in (4, 6)]
@@ -172,7 +176,7 @@ class Measuring:
         )
 
     def _spectrum(self) -> DoubleArray:
-        frequency_hz = np.fft.rfftfreq(_FRAME, 1 / self._rate_hz)
+        frequency_hz = np.fft.rfftfreq(_FRAME, 1 / MEASURED_RATE_HZ)
         heard = (frequency_hz >= BANDS_HZ[0][0]) & (frequency_hz < BANDS_HZ[-1][1])
         power = self._power[:, heard]
         frequency_hz = frequency_hz[heard]

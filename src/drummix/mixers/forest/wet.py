@@ -20,10 +20,15 @@ from drummix.effects.compressor import CompressorGain
 from drummix.effects.dynamics import compressor_gain_db
 from drummix.effects.plate import MIN_T60_S, PlateStream, decay_for_t60
 from drummix.effects.tempo import tail_s, tempo_bpm
-from drummix.gain_staging import SILENCE_DBFS
-from drummix.levels import FromFirstSound, db_to_gain, gain_to_db
+from drummix.levels import db_to_gain, gain_to_db
 from drummix.mixers.base import FloatArray
-from drummix.mixers.forest.envelope import Envelope, active_pieces
+from drummix.mixers.forest.envelope import (
+    PIECE_SAMPLES,
+    PIECES_PER_S,
+    Envelope,
+    Music,
+    active_pieces,
+)
 
 WetProfile = Literal["sane", "paper", "as-heard"]
 _HIGH_CUT_HZ = 5000.0
@@ -78,21 +83,21 @@ class WetEffects:
 
 def measure_mix(blocks: Iterator[FloatArray], rate_hz: int) -> HeardMix:
     """Measure a dry mix (2, samples) as it goes by; silence before and behind does not count."""
-    begun = FromFirstSound(db_to_gain(SILENCE_DBFS))
-    envelope = Envelope(2, rate_hz)
+    music, envelope = Music(rate_hz, 2), Envelope(2)
     for block in blocks:
-        envelope.add(begun.process(block))
+        envelope.add(music.process(block))
+    envelope.add(music.flush())
     is_music = active_pieces(envelope.peaks())
     peaks = envelope.peaks().max(axis=0)
-    n_samples = max(1, int(is_music.sum())) * envelope.piece_samples
+    n_samples = max(1, int(is_music.sum())) * PIECE_SAMPLES
     mean_square = float(envelope.energies()[:, is_music].sum()) / (2 * n_samples)
     # Rests keep their place in time; only what follows the last sound goes.
     peaks = peaks[: int(np.flatnonzero(is_music).max(initial=-1)) + 1]
     return HeardMix(
         peak_db=gain_to_db(float(peaks.max(initial=0.0))),
         rms_db=gain_to_db(math.sqrt(mean_square)),
-        bpm=tempo_bpm(peaks, envelope.pieces_per_s),
-        tail_s=tail_s(peaks, envelope.pieces_per_s),
+        bpm=tempo_bpm(peaks, PIECES_PER_S),
+        tail_s=tail_s(peaks, PIECES_PER_S),
     )
 
 
