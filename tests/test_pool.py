@@ -158,7 +158,7 @@ def test_what_a_worker_raises_is_raised_here_with_the_place_where_it_was(job, ki
         )
     # What a user got wrong has no trace, a bug has one.
     notes = "".join(getattr(caught.value, "__notes__", ()))
-    assert ("in _answer_to" in notes) == (kind is not CorpusError)
+    assert ("in answer_to" in notes) == (kind is not CorpusError)
     assert not multiprocessing.active_children()
 
 

@@ -23,6 +23,7 @@ from drummix.cli.mix_options import (
 )
 from drummix.cli.output import (
     AsJson,
+    Ray,
     aligned,
     duration,
     n_columns,
@@ -71,10 +72,7 @@ def batch_command(
             "if not given.",
         ),
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Work on a Ray cluster; `local` starts one here."),
-    ] = None,
+    ray: Ray = None,
     threads: Threads = None,
     memory: Memory = None,
     as_json: AsJson = False,

@@ -13,7 +13,15 @@ import typer
 
 from drummix.cli import corpus_reports, enst
 from drummix.cli.app import App
-from drummix.cli.output import AsJson, duration, print_json, say, say_notices, shown_progress
+from drummix.cli.output import (
+    AsJson,
+    Ray,
+    duration,
+    print_json,
+    say,
+    say_notices,
+    shown_progress,
+)
 from drummix.errors import DrummixError, Parameter, SettingError
 from drummix.notices import Notice
 
@@ -123,8 +131,13 @@ def render_command(
         Format, typer.Option("--format", help="Sound files, 24-bit; WAV reads faster.")
     ] = Format.FLAC,
     workers: Annotated[
-        int, typer.Option(help="Processes that render at the same time, 1.3 GB each.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Processes that render at the same time, 1.3 GB each; 1 if not given, and with "
+            "--ray one a core of the cluster."
+        ),
+    ] = None,
+    ray: Ray = None,
 ) -> None:
     """Render sessions with their dry and wet mixes; the same command goes on after a stop."""
     from drummix.corpus.build import render_corpus
@@ -152,6 +165,7 @@ def render_command(
                 settings,
                 out,
                 workers=workers,
+                ray=ray,
                 progress=lambda *step: progress(*progress_of(*step)),
                 on_notice=notices.append,
             )

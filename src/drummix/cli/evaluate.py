@@ -13,11 +13,13 @@ import typer
 from drummix.cli.output import (
     AsJson,
     AsMarkdown,
-    Workers,
+    Ray,
+    WorkersOrAll,
     check_format,
     listed,
     print_json,
     say,
+    say_notice,
     say_notices,
     shown_progress,
 )
@@ -76,7 +78,8 @@ def evaluate_command(
         bool,
         typer.Option("--as-recorded", help="Leave the microphones at their recorded levels."),
     ] = False,
-    workers: Workers = 1,
+    workers: WorkersOrAll = None,
+    ray: Ray = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write down every number.")
     ] = None,
@@ -115,13 +118,14 @@ def evaluate_command(
         if output is None:
             table = evaluate(
                 corpus, part=part, systems=chosen, weights=weights or (), limit=limit,
-                as_recorded=as_recorded, workers=workers, progress=show,
+                as_recorded=as_recorded, workers=workers, ray=ray, on_notice=say_notice,
+                progress=show,
             )  # fmt: skip
         else:
             report = make_report(
                 corpus, output, rng=np.random.default_rng(SEED), part=part, systems=chosen,
                 weights=weights or (), limit=limit, as_recorded=as_recorded, workers=workers,
-                results=results, command=_command(), progress=show,
+                ray=ray, results=results, command=_command(), on_notice=say_notice, progress=show,
                 page_progress=show_page,
             )  # fmt: skip
             table = report.table

@@ -20,6 +20,17 @@ from drummix.notices.wording import lines, to_plain
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
 Workers = Annotated[int, typer.Option(help="Processes that work at the same time.")]
+WorkersOrAll = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that work at the same time; 1 if not given, and with --ray one a core of "
+        "the cluster."
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Work on a Ray cluster; `local` starts one here."),
+]
 
 LINE_EVERY_S = 10.0
 """Where there is no terminal, progress is a line this often."""
@@ -81,6 +92,11 @@ def say_notices(notices: Iterable[Notice | str]) -> None:
     known = [notice for notice in notices if not isinstance(notice, str)]
     for line in lines(known, running_spelling()):
         say(f"{'warning' if line.severity is Severity.WARNING else 'note'}: {line.text}")
+
+
+def say_notice(notice: Notice) -> None:
+    """Tell a person one thing that they should know, on stderr."""
+    say_notices([notice])
 
 
 def plain_notices(notices: Iterable[Notice | str]) -> list[Any]:

@@ -12,11 +12,13 @@ from drummix.cli.evaluate import Limit, Part, Weights
 from drummix.cli.output import (
     AsJson,
     AsMarkdown,
-    Workers,
+    Ray,
+    WorkersOrAll,
     check_format,
     listed,
     print_json,
     say,
+    say_notice,
     shown_progress,
 )
 
@@ -47,7 +49,8 @@ def robustness_command(
         bool,
         typer.Option("--every-stem", help="Hit every microphone of every item, not one in turn."),
     ] = False,
-    workers: Workers = 1,
+    workers: WorkersOrAll = None,
+    ray: Ray = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write down every mix.")
     ] = None,
@@ -74,7 +77,8 @@ def robustness_command(
         table = measure_robustness(
             corpus, rng=np.random.default_rng(SEED), part=part,
             systems=DEFAULT_SYSTEMS if names is None else names, weights=weights or (),
-            limit=limit, is_every_stem=every_stem, workers=workers,
+            limit=limit, is_every_stem=every_stem, workers=workers, ray=ray,
+            on_notice=say_notice,
             progress=lambda n_done, n_all, _: progress("disturbing", n_done, n_all),
         )  # fmt: skip
         if csv_file is not None:

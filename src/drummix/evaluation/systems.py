@@ -89,7 +89,8 @@ def weights_by_system(weights: Sequence[Path | str], systems: Sequence[str]) -> 
         WeightsError: If a folder holds no model.
     """
     by_system: dict[str, Path] = {}
-    for folder in (model_folder(Path(path)) for path in weights):
+    # Absolute: a worker may run elsewhere.
+    for folder in (model_folder(Path(path)).absolute() for path in weights):
         owners = _systems_of(folder)
         found = [system for system in systems if system in owners]
         if not found:

@@ -124,12 +124,10 @@ class _ProcessHost:
         try:
             for job in jobs:
                 self._connection.send(job)
-            result, error = self._connection.recv()
+            answer = self._connection.recv_bytes()
         except (EOFError, OSError) as gone:
             raise _EndedError from gone
-        if error is not None:
-            raise error
-        return result
+        return result_in(answer)
 
     def is_lost(self, error: BaseException | None) -> bool:
         return isinstance(error, _EndedError)
@@ -151,22 +149,43 @@ def _serve(connection: Connection, make: WorkerFactory, threads: int) -> None:
     processes.limit_threads(threads)
     # An answer that cannot be delivered is for nobody.
     with suppress(EOFError, OSError):
-        try:
-            worker = make()
-        except Exception as error:
-            connection.send((None, _portable(error)))
-            return
-        connection.send((None, None))
+        served = Served(make)
+        connection.send_bytes(served.made)
         while True:
-            connection.send_bytes(_answer_to(connection.recv_bytes(), worker))
+            connection.send_bytes(served.answer_to(connection.recv_bytes()))
 
 
-def _answer_to(job: bytes, worker: Worker) -> bytes:
-    """The pickled result of a pickled job, or what was raised."""
-    try:
-        return pickle.dumps((worker.result(pickle.loads(job)), None))
-    except Exception as error:
-        return pickle.dumps((None, _portable(error)))
+class Served:
+    """A worker in another process, where everything that comes of it is a pickled answer.
+
+    Args:
+        make: Makes the worker.
+
+    Attributes:
+        made: Whether it could be made: an answer without a result.
+    """
+
+    def __init__(self, make: WorkerFactory) -> None:
+        self.made = pickle.dumps((None, None))
+        try:
+            self._worker = make()
+        except Exception as error:
+            self.made = pickle.dumps((None, _portable(error)))
+
+    def answer_to(self, job: bytes) -> bytes:
+        """The answer to a pickled job: its result and None, or None and what was raised."""
+        try:
+            return pickle.dumps((self._worker.result(pickle.loads(job)), None))
+        except Exception as error:
+            return pickle.dumps((None, _portable(error)))
+
+
+def result_in(answer: bytes) -> Any:
+    """The result in the answer of a worker, or raise what it raised."""
+    result, error = pickle.loads(answer)
+    if error is not None:
+        raise error
+    return result
 
 
 def _portable(error: Exception) -> Exception:

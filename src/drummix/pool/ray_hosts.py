@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import logging
 import os
+import pickle
 import socket
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from drummix.errors import MissingExtraError, Parameter, WorkerError
-from drummix.pool.hosts import WorkerFactory, WorkerHost
+from drummix.pool.hosts import Served, WorkerFactory, WorkerHost, result_in
 from drummix.pool.processes import limit_threads
 
 LOCAL = "local"
@@ -114,12 +115,13 @@ def _check_reachable(address: str) -> None:
 class _RayWorker:
     """What lives in an actor."""
 
-    def start(self, make: WorkerFactory, threads: int) -> None:
+    def start(self, make: WorkerFactory, threads: int) -> bytes:
         limit_threads(threads)
-        self._worker = make()
+        self._served = Served(make)
+        return self._served.made
 
-    def result(self, job: Any) -> Any:
-        return self._worker.result(job)
+    def answer_to(self, job: bytes) -> bytes:
+        return self._served.answer_to(job)
 
 
 class _RayHost:
@@ -136,10 +138,10 @@ class _RayHost:
     def start(self) -> Future[Any]:
         # Ray sets OMP_NUM_THREADS to num_cpus in the actor's process.
         self._actor = self._ray.remote(_RayWorker).options(num_cpus=self._threads).remote()
-        return self._actor.start.remote(self._make, self._threads).future()
+        return _opened(self._actor.start.remote(self._make, self._threads).future())
 
     def submit(self, job: Any) -> Future[Any]:
-        return self._actor.result.remote(job).future()
+        return _opened(self._actor.answer_to.remote(pickle.dumps(job)).future())
 
     def is_lost(self, error: BaseException | None) -> bool:
         lost = self._ray.exceptions
@@ -149,3 +151,17 @@ class _RayHost:
         if self._actor is not None:
             self._ray.kill(self._actor)
             self._actor = None
+
+
+def _opened(answered: Future[bytes]) -> Future[Any]:
+    """A future of what is in an answer; Ray itself would add its own lines to an exception."""
+    opened: Future[Any] = Future()
+
+    def open_answer(answered: Future[bytes]) -> None:
+        try:
+            opened.set_result(result_in(answered.result()))
+        except Exception as error:
+            opened.set_exception(error)
+
+    answered.add_done_callback(open_answer)
+    return opened
