@@ -31,6 +31,7 @@ from drummix.listening.build import BuiltStudy, build_study
 from drummix.listening.enrolment import invite
 from drummix.listening.results import read_answers, read_ratings
 from drummix.listening.store import ResultStore
+from fuzz.mutations import mutate
 
 STUDY = """
 name = "fuzz"
@@ -175,14 +176,6 @@ def request_of(path: str, body: bytes | None, *headers: str) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 
 
-def damaged(content: bytes, rng: random.Random) -> bytes:
-    """Bytes with a piece cut out, doubled, changed or put in."""
-    start = rng.randrange(len(content) + 1)
-    end = min(len(content), start + rng.randrange(1, 40))
-    pieces = (b"", content[start:end] * 3, bytes([rng.randrange(256)]), b"\x00", b"[" * 5000)
-    return content[:start] + rng.choice(pieces) + content[end:]
-
-
 class Attack:
     """A study under attack.
 
@@ -261,13 +254,17 @@ class Attack:
         if what < 0.7:
             return self._events(listener)
         if what < 0.8:
-            body = json.dumps({"listener": rng.choice((*TEXTS, *NUMBERS))}).encode()
+            asked = {"listener": rng.choice((*TEXTS, *NUMBERS)), "again": rng.random() < 0.2}
+            body = json.dumps(asked).encode()
+            body = mutate(body, rng) if rng.random() < 0.3 else body
             return Request(request_of("/api/admin/invite", body, admin))
+        if what < 0.83:
+            return Request(request_of("/api/enrol", b""))
         if what < 0.9:
             return Request(request_of(rng.choice(PATHS), None, rng.choice((bearer, admin))))
         headers = [bearer, rng.choice(HEADERS)]
         whole = request_of(rng.choice(("/api/events", *PATHS)), b"{}", *headers)
-        return Request(rng.choice((whole, damaged(whole, rng))), is_whole=False)
+        return Request(rng.choice((whole, mutate(whole, rng))), is_whole=False)
 
     def _events(self, listener: Listener) -> Request:
         rng = self.rng
@@ -277,7 +274,7 @@ class Attack:
             events += rng.choice(list(listener.sent.values()))
         body = json.dumps({"writer": writer, "events": events}).encode()
         if rng.random() < 0.15:
-            body = damaged(body, rng)
+            body = mutate(body, rng)
         note_sent(listener, body)
 
         def check(status: int, answer: bytes) -> None:
@@ -358,7 +355,7 @@ def main() -> int:
         counts = {**dict(sorted(attack.counts.items())), "log_bytes": attack.log.stat().st_size}
     for finding in attack.findings:
         print(f"FOUND with seed {options.seed}: {finding}")
-    print(", ".join(f"{name} {n}" for name, n in counts.items()))
+    print(f"seed {options.seed}: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
     return 1 if attack.findings else 0
 
 
