@@ -18,7 +18,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format clean distclean
+.PHONY: help demo test test-quick fuzz lint format clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,21 @@ demo: $(VENV)/.core ## Mix a drum session made on the spot and say where the mix
 
 test: lint ## Check style and types, then run every test
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What takes longest: trainings, reports, browsers, servers under load, clusters, other frameworks.
+SLOW := test_training test_finetune test_report test_listening_browser test_listening_load \
+	test_batch_ray test_tf_checkpoint test_gpu_scripts test_clips test_live_clips test_fuzz test_docs
+
+test-quick: $(VENV)/.dev ## Run the tests that take little time, for daily work
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS) \
+		$(SLOW:%=--ignore=tests/%.py)
+
+FUZZ_SECONDS ?= 20
+FUZZ_SEED ?= 1
+
+fuzz: $(VENV)/.dev ## Give drummix damaged texts and requests
+	$(BIN)/python -m fuzz.text_files --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+	$(BIN)/python -m fuzz.requests --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 lint: $(VENV)/.dev ## Check style and types
 	$(BIN)/ruff check .

@@ -721,7 +721,7 @@ def test_more_devices_than_validation_clips_are_refused(corpus, tmp_path):
     clips = ClipSettings(**{**CLIPS.__dict__, "batch_size": 4, "validation_clips": 3})
     settings = settings_for(corpus, tmp_path, devices=4, clips=clips)
     sources = {part: source_for(corpus, part) for part in ("train", "validation")}
-    with pytest.raises(SettingError, match="3 validation clips for 4 devices"):
+    with pytest.raises(SettingError, match="devices of 4 get 3 validation clips"):
         check_items(sources, settings)
 
 
