@@ -479,6 +479,25 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capsys)
     ]
 
 
+@pytest.mark.parametrize(("no_color", "is_coloured"), [("", True), ("1", False)])
+def test_warnings_are_coloured_on_a_terminal_unless_a_person_wants_none(
+    takes, tmp_path, no_color, is_coloured
+):
+    write(takes / "Ride.wav", Audio(np.zeros((1, 22_050), np.float32), RATE_HZ))
+    leader, follower = os.openpty()
+    arguments = ["mix", takes, "-o", tmp_path / "m.wav", "--system", "unity"]
+    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm", "NO_COLOR": no_color}
+    command = [sys.executable, "-m", "drummix", *arguments]
+    subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=follower, env=environment, check=True, timeout=60
+    )
+    os.close(follower)
+    shown = os.read(leader, 100_000).decode()
+    os.close(leader)
+    warning = "\x1b[33m\x1b[1mwarning:\x1b[0m" if is_coloured else "warning:"
+    assert f'{warning} "Ride.wav" is silent' in shown
+
+
 def test_progress_on_a_terminal_ends_with_a_clean_screen(takes, tmp_path):
     """A pseudo-terminal gets bars; stdout, a pipe, gets the path alone."""
     leader, follower = os.openpty()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -91,7 +92,14 @@ def say_notices(notices: Iterable[Notice | str]) -> None:
             say(f"note: {notice}")
     known = [notice for notice in notices if not isinstance(notice, str)]
     for line in lines(known, running_spelling()):
-        say(f"{'warning' if line.severity is Severity.WARNING else 'note'}: {line.text}")
+        is_warning = line.severity is Severity.WARNING
+        mark = typer.style("warning:", fg="yellow", bold=True) if is_warning else "note:"
+        # Colours are left out where stderr is no terminal, or a person wants none.
+        typer.echo(f"{mark} {printable(line.text)}", err=True, color=_wants_colour())
+
+
+def _wants_colour() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
 def say_notice(notice: Notice) -> None:

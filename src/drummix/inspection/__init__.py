@@ -4,7 +4,8 @@ Belongs here: measuring files and saying what a person would want to know before
 Does not belong here: repairing anything, or printing.
 """
 
+from drummix.inspection.checks import SessionChecks
 from drummix.inspection.inspecting import inspect_session
 from drummix.inspection.report import FileReport
 
-__all__ = ["FileReport", "inspect_session"]
+__all__ = ["FileReport", "SessionChecks", "inspect_session"]

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from drummix.audio import Audio, AudioInfo, resampled_length
 from drummix.errors import AudioFileError
+from drummix.inspection.findings import level_findings, polarity_findings, twin_findings
 from drummix.inspection.measuring import Measurement, measure
-from drummix.inspection.polarity import CONFIDENT_SCORE, polarity_pairs, polarity_scores
+from drummix.inspection.polarity import polarity_pairs, polarity_scores
 from drummix.inspection.report import FileReport
 from drummix.levels import MIN_RATE_HZ
 from drummix.notices import Code, Notice
-from drummix.roles import LEFT_OUT_ROLES, Candidate, Casting, Role, cast
+from drummix.roles import LEFT_OUT_ROLES, Candidate, Casting, cast
 from drummix.session import Entry, Session, Stem, common_rate_hz, gather
 from drummix.session.gathering import Roles, Source
-
-SILENT_DBFS = -80.0
-LOW_DBFS = -40.0
-"""Unplayed toms of real takes peak at about -36 dBFS from bleed alone."""
-DC_OFFSET = 0.001
-"""-60 dBFS; converters' own offsets are far below."""
 
 
 def inspect_session(source: Source, *, roles: Roles | None = None) -> list[FileReport]:
@@ -64,10 +58,11 @@ def inspect_session(source: Source, *, roles: Roles | None = None) -> list[FileR
     _note_roles(casting, reports, findings)
     for name, measurement in measurements.items():
         reports[name] = _with_numbers(reports[name], _info(entries[name]), measurement)
-        findings[name] += _level_findings(name, measurement, reports[name].roles)
+        findings[name] += level_findings(name, measurement, len(reports[name].roles))
     sound = {name: entry for name, entry in entries.items() if name in measurements}
     stems = _stems(casting, sound)
-    _note_twins(measurements, findings)
+    for twin in twin_findings(measurements):
+        findings[twin.about].append(twin)
     if stems:
         rate_hz = common_rate_hz({stem.source: stem.info for stem in stems}.values())
         _note_differences(stems, rate_hz, findings)
@@ -118,45 +113,6 @@ def _with_numbers(report: FileReport, info: AudioInfo, measurement: Measurement)
     )
 
 
-def _level_findings(
-    name: str, measurement: Measurement, roles: tuple[str, ...]
-) -> Iterator[Notice]:
-    peak_dbfs = measurement.peak_dbfs
-    n_channels = len(measurement.channel_digests)
-    peak = {"peak_dbfs": round(peak_dbfs, 2) if math.isfinite(peak_dbfs) else None}
-    if n_channels > 2:
-        yield Notice.of(Code.TOO_MANY_CHANNELS, name, n_channels=n_channels)
-    if peak_dbfs < SILENT_DBFS:
-        yield Notice(Code.FILE_SILENT, name, peak)
-    elif peak_dbfs < LOW_DBFS:
-        yield Notice(Code.FILE_LOW_LEVEL, name, peak)
-    if measurement.n_clipped_runs and measurement.first_clipped_s is not None:
-        yield Notice.of(
-            Code.FILE_CLIPPED,
-            name,
-            n_places=measurement.n_clipped_runs,
-            first_s=round(measurement.first_clipped_s, 3),
-        )
-    if abs(measurement.dc_offset) > max(DC_OFFSET, measurement.dc_by_chance):
-        yield Notice.of(Code.DC_OFFSET, name, mean=round(measurement.dc_offset, 6))
-    if measurement.channels_are_equal and peak_dbfs >= SILENT_DBFS:
-        yield Notice.of(Code.MONO_AS_STEREO, name, is_pair=len(roles) == 2)
-
-
-def _note_twins(
-    measurements: Mapping[str, Measurement], findings: Mapping[str, list[Notice]]
-) -> None:
-    same: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for name, measurement in measurements.items():
-        if measurement.peak_dbfs >= SILENT_DBFS:
-            # A mono file and a stereo file of twice the same are twins too.
-            same[tuple(dict.fromkeys(measurement.channel_digests))].append(name)
-    for names in same.values():
-        for name in names:
-            if others := [other for other in names if other != name]:
-                findings[name].append(Notice.of(Code.IDENTICAL_TWINS, name, others=others))
-
-
 def _stems(casting: Casting, entries: Mapping[str, Entry]) -> tuple[Stem, ...]:
     return tuple(
         Stem(part.role, part.name, part.channel, part.why, _info(entries[part.name]))
@@ -195,19 +151,8 @@ def _note_polarity(
         return
     contents: dict[str, Path | Audio] = {name: entry.content for name, entry in entries.items()}
     session = _session(stems, rate_hz, contents)
-    for pair, score in zip(pairs, polarity_scores(session, pairs), strict=True):
-        stem = stems[pair.stem]
-        # A bottom microphone is opposite to the top one by nature, and mixers turn it.
-        surprise = score if stem.role is Role.SNARE_BOTTOM else -score
-        if surprise < CONFIDENT_SCORE:
-            continue
-        values = {
-            "role": stem.role.value,
-            "partners": [stems[index].role.value for index in pair.partners],
-            "partner_files": [stems[index].source for index in pair.partners],
-            "confidence": round(surprise, 3),
-        }
-        findings[stem.source].append(Notice(Code.POLARITY_INVERTED, stem.source, values))
+    for finding in polarity_findings(stems, pairs, polarity_scores(session, pairs)):
+        findings[finding.about].append(finding)
 
 
 def _session(

@@ -87,38 +87,97 @@ def polarity_scores(session: Session, pairs: Sequence[PolarityPair]) -> list[flo
     Returns:
         For each pair +1.0 (same) to -1.0 (opposite); 0.0 where nothing is heard in common.
     """
-    spectra = [_CrossSpectrum() for _ in pairs]
+    meter = PolarityMeter(session.rate_hz, pairs)
     for block in session.blocks(_BLOCK_SAMPLES):
-        for pair, spectrum in zip(pairs, spectra, strict=True):
-            spectrum.add(block[pair.stem], block[list(pair.partners)].sum(axis=0))
-        if all(spectrum.is_full for spectrum in spectra):
+        meter.add(block)
+        if meter.is_full:
             break
-    return [
-        spectrum.score(session.rate_hz, pair.lag_ms)
-        for pair, spectrum in zip(pairs, spectra, strict=True)
-    ]
+    return meter.scores()
+
+
+class PolarityMeter:
+    """How far the polarities of pairs agree, from the stems in blocks of any size.
+
+    Args:
+        rate_hz: Sample rate in Hz.
+        pairs: Pairs from `polarity_pairs` of the stems.
+        most_blocks: Blocks of each pair that are looked at, the first in which its drum is struck.
+    """
+
+    def __init__(
+        self, rate_hz: int, pairs: Sequence[PolarityPair], *, most_blocks: int = _MOST_BLOCKS
+    ) -> None:
+        self._rate_hz, self._pairs = rate_hz, pairs
+        self._spectra = [_CrossSpectrum(most_blocks) for _ in pairs]
+        self._waiting: list[NDArray[np.float32]] = []
+        self._n_waiting = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more blocks would change nothing."""
+        return all(spectrum.is_full for spectrum in self._spectra)
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Take in the next samples (stems, samples)."""
+        if self.is_full:
+            return
+        self._waiting.append(block)
+        self._n_waiting += block.shape[1]
+        if self._n_waiting < _BLOCK_SAMPLES:
+            return
+        waiting = np.concatenate(self._waiting, axis=1) if len(self._waiting) > 1 else block
+        n_used = waiting.shape[1] // _BLOCK_SAMPLES * _BLOCK_SAMPLES
+        for start in range(0, n_used, _BLOCK_SAMPLES):
+            self._add_whole(waiting[:, start : start + _BLOCK_SAMPLES])
+        self._waiting, self._n_waiting = [waiting[:, n_used:]], waiting.shape[1] - n_used
+
+    def _add_whole(self, block: NDArray[np.float32]) -> None:
+        known: dict[tuple[int, ...], NDArray[np.complex128]] = {}
+
+        def spectrum_of(rows: tuple[int, ...]) -> NDArray[np.complex128]:
+            # Snare and toms have the same overheads as partners.
+            if rows not in known:
+                known[rows] = np.fft.rfft(block[list(rows)].sum(axis=0), 2 * _BLOCK_SAMPLES)
+            return known[rows]
+
+        for pair, spectrum in zip(self._pairs, self._spectra, strict=True):
+            if spectrum.wants(block[pair.stem]):
+                spectrum.add(spectrum_of((pair.stem,)), spectrum_of(pair.partners))
+
+    def scores(self) -> list[float]:
+        """For each pair +1.0 (same) to -1.0 (opposite); 0.0 where nothing is heard in common."""
+        if self._n_waiting and not self.is_full:
+            self._add_whole(np.concatenate(self._waiting, axis=1))
+            self._waiting, self._n_waiting = [], 0
+        return [
+            spectrum.score(self._rate_hz, pair.lag_ms)
+            for pair, spectrum in zip(self._pairs, self._spectra, strict=True)
+        ]
 
 
 class _CrossSpectrum:
     """Summed cross-spectrum of two signals over the blocks in which the first is heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_blocks: int) -> None:
         self._sum: NDArray[np.complex128] = np.zeros(_BLOCK_SAMPLES + 1, dtype=np.complex128)
+        self._most_blocks = most_blocks
         self._n_blocks = 0
         self._mean_energy = 0.0
 
     @property
     def is_full(self) -> bool:
-        return self._n_blocks >= _MOST_BLOCKS
+        return self._n_blocks >= self._most_blocks
 
-    def add(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
-        energy = float(np.square(first, dtype=np.float64).sum())
+    def wants(self, first: NDArray[np.float32]) -> bool:
+        """Whether this block of the first signal counts."""
+        energy = float(np.vdot(first, first))
         # A running mean lets loud blocks in: those in which the drum itself is struck.
         self._mean_energy = max(0.98 * self._mean_energy, 0.0) + 0.02 * energy
-        if self.is_full or energy == 0.0 or energy < self._mean_energy:
-            return
-        n_fft = 2 * _BLOCK_SAMPLES
-        self._sum += np.fft.rfft(second, n_fft) * np.conj(np.fft.rfft(first, n_fft))
+        return not self.is_full and energy != 0.0 and energy >= self._mean_energy
+
+    def add(self, first: NDArray[np.complex128], second: NDArray[np.complex128]) -> None:
+        """Take in the spectra of a block that counts."""
+        self._sum += second * np.conj(first)
         self._n_blocks += 1
 
     def score(self, rate_hz: int, lag_ms: tuple[float, float]) -> float:

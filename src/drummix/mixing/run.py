@@ -15,6 +15,7 @@ import numpy as np
 
 from drummix.audio import Audio, Writer, atomic_path, write
 from drummix.errors import OutputError, SessionError, SettingError
+from drummix.inspection import SessionChecks
 from drummix.levels import LoudnessMeter, db_to_gain
 from drummix.mixers.base import BLOCK_SAMPLES, FloatArray, Mixer, MixPlan, Progress
 from drummix.mixers.compute import Compute
@@ -117,7 +118,8 @@ def mix(
     session = open_session(source, roles=roles)
     options = MixOptions(system, as_recorded, paper_segments, weights, style, match_levels, compute)
     mixer, of_mixer = options.make_mixer()
-    plan = mixer.plan(session, progress=progress)
+    checks = SessionChecks(session)
+    plan = mixer.plan(session.watched_by(checks), progress=progress)
     meter = LoudnessMeter(session.rate_hz, 2)
     samples = _room_for(session)
     n_done = 0
@@ -126,7 +128,7 @@ def mix(
         n_done += block.shape[1]
     decision = level.decide(meter)
     samples *= np.float32(db_to_gain(decision.gain_db))
-    notices = _all_notices(session, of_mixer, plan, decision)
+    notices = _all_notices(session, (*checks.notices(), *of_mixer), plan, decision)
     return Mix(
         audio=Audio(samples, session.rate_hz),
         settings=_settings(mixer.name, session, plan, decision, notices),
@@ -224,12 +226,13 @@ def write_mix(
         settings_file = stack.enter_context(atomic_path(settings_path)) if settings_path else None
         writer = stack.enter_context(Writer(target, rate_hz=session.rate_hz, n_channels=2))
         scratch = stack.enter_context(Scratch(target))
-        plan = mixer.plan(session, progress=progress)
+        checks = SessionChecks(session)
+        plan = mixer.plan(session.watched_by(checks), progress=progress)
         for block in _metered(plan, session, meter, progress):
             scratch.append(block)
         decision = level.decide(meter)
         _copy(scratch, writer, db_to_gain(decision.gain_db), session.n_samples, progress)
-        notices = _all_notices(session, of_mixer, plan, decision)
+        notices = _all_notices(session, (*checks.notices(), *of_mixer), plan, decision)
         settings = _settings(mixer.name, session, plan, decision, notices)
         if settings_file is not None:
             text = json.dumps(settings, indent=2, ensure_ascii=False, allow_nan=False)

@@ -6,12 +6,13 @@ Does not belong here: changing the sound beyond that, or judging it (see `drummi
 
 from drummix.session.gathering import Entry, Gathered, gather
 from drummix.session.opening import check_target, common_rate_hz, open_session
-from drummix.session.stems import Session, Stem
+from drummix.session.stems import Session, SessionWatch, Stem
 
 __all__ = [
     "Entry",
     "Gathered",
     "Session",
+    "SessionWatch",
     "Stem",
     "check_target",
     "common_rate_hz",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,24 @@ class Stem:
     info: AudioInfo
 
 
+class SessionWatch(Protocol):
+    """What listens while a session's blocks are read for something else."""
+
+    def start(self) -> bool:
+        """A pass over the session begins; whether it is to be heard."""
+
+    def add(self, files: Mapping[str, FloatArray], stems: FloatArray) -> None:
+        """Hear a block: the channels of each file, and the stems made of them.
+
+        Args:
+            files: Name -> samples (channels, samples) at the session's rate; none after its end.
+            stems: Samples (stems, samples).
+        """
+
+    def finish(self) -> None:
+        """The pass has come to the end of the session."""
+
+
 @dataclass(frozen=True, eq=False)
 class Session:
     """The microphone tracks of one take, at one rate and of one length.
@@ -60,6 +79,11 @@ class Session:
     left_out: tuple[Stem, ...]
     notices: tuple[Notice, ...]
     _contents: Mapping[str, Path | Audio] = field(repr=False)
+    _watch: SessionWatch | None = field(default=None, repr=False)
+
+    def watched_by(self, watch: SessionWatch) -> Session:
+        """The same session, whose passes `watch` hears."""
+        return replace(self, _watch=watch)
 
     @property
     def duration_s(self) -> float:
@@ -87,6 +111,7 @@ class Session:
             each: Callable[..., Iterable[FloatArray]] = map
             if threads > 1 and len(readers) > 1:
                 each = stack.enter_context(ThreadPoolExecutor(threads, "drummix-reading")).map
+            watch = self._watch if self._watch is not None and self._watch.start() else None
             for start in range(0, self.n_samples, block_samples):
                 n_samples = min(block_samples, self.n_samples - start)
                 block = np.empty((len(self.stems), n_samples), dtype=np.float32)
@@ -99,7 +124,11 @@ class Session:
                         samples.mean(axis=0) if is_mean else samples[stem.channel or 0]
                     )
                     row[samples.shape[1] :] = 0.0
+                if watch is not None:
+                    watch.add(read, block)
                 yield block
+            if watch is not None:
+                watch.finish()
 
     def read(self) -> FloatArray:
         """All samples at once, (stems, `n_samples`); for sessions that fit in memory."""
