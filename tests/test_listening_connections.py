@@ -154,13 +154,16 @@ def test_one_address_takes_no_more_than_its_share() -> None:
             connection.close()
 
 
-def test_listeners_are_answered_beside_1100_idle_and_half_sent_connections(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--behind-proxy", "1")])
+def test_listeners_are_answered_beside_1100_idle_and_half_sent_connections(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     log = tmp_path / "log"
     with log.open("wb") as errors:
-        _, url, server = start_server(tmp_path, errors=errors)
+        _, url, server = start_server(tmp_path, *options, errors=errors)
     port = int(url.rstrip("/").rpartition(":")[2])
     sent = (b"", b"POST /api/events HTTP/1.1\r\nHost: x", b"no HTTP at all\r\n\r\n")
     try:

@@ -34,7 +34,7 @@ REPO = Path(__file__).parent.parent
 
 
 def start_server(
-    folder: Path, errors: Any = subprocess.DEVNULL
+    folder: Path, *options: str, errors: Any = subprocess.DEVNULL
 ) -> tuple[Path, str, subprocess.Popen[str]]:
     """Serve a study of one page in a process of its own: its folder, address and process."""
     rng = np.random.default_rng(0)
@@ -46,7 +46,7 @@ def start_server(
     study = folder / "study"
     build_study(folder / "study.toml", study)
     server = subprocess.Popen(
-        [sys.executable, "-m", "drummix", "listen", "serve", str(study), "--port", "0"],
+        [sys.executable, "-m", "drummix", "listen", "serve", str(study), "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,

@@ -19,6 +19,7 @@ from drummix.listening.server import create_app
 from drummix.listening.store import DATABASE_NAME, ResultStore
 
 _ENOUGH_FILES = 2048
+_QUEUE = 512
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,18 @@ def serve(
             store.note_url(public or own)
         started(Serving(built, public or own, f"{public or own}/admin#{built.admin_token}", own))
         n_files = _raised_file_limit()
-        backlog = min(256, n_files // 4)
+        n_at_once = n_files // 16
         limits = ConnectionLimits(
-            # What comes in at once is open before it is counted; the study's files need some too.
-            n_all=min(1000, n_files - 2 * backlog - 64),
+            # It takes some rounds until what came in at once is counted, and what has to go is
+            # closed; the study's own files need some, too.
+            n_all=min(1000, n_files - 6 * n_at_once - 64),
             n_of_client=None if n_proxies else ConnectionLimits.n_of_client,
         )
         config = uvicorn.Config(
             create_app(built, Door(public or "", n_proxies)),
             http=guarded(limits),
             loop="asyncio",
-            backlog=backlog,
+            backlog=n_at_once,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -93,7 +95,17 @@ def serve(
         )
         for name in ("uvicorn.error", "asyncio", "drummix.listening"):
             logging.getLogger(name).addFilter(ShortLog())
-        uvicorn.Server(config).run(sockets=[sock])
+        _Server(config).run(sockets=[sock])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which takes in no more connections at once than its backlog."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # In the system's queue many more may wait for their turn.
+        for sock in sockets or ():
+            sock.listen(_QUEUE)
 
 
 def _raised_file_limit() -> int:
@@ -120,7 +132,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
             # Here, so that whoever is told the address can connect at once.
-            sock.listen(512)
+            sock.listen(_QUEUE)
         except BaseException:
             sock.close()
             raise
