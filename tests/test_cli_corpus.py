@@ -304,7 +304,11 @@ def is_group_alive(group: int) -> bool:
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGKILL],
+    ids=["Ctrl-C", "kill", "kill -9"],
+)
 def test_killed_rendering_leaves_no_process_and_can_be_finished(
     number: signal.Signals, sources: Path, tmp_path: Path
 ) -> None:
@@ -325,15 +329,21 @@ def test_killed_rendering_leaves_no_process_and_can_be_finished(
     if number is signal.SIGINT:
         os.killpg(process.pid, number)
     else:
-        process.kill()
+        process.send_signal(number)
     stdout, stderr = process.communicate(timeout=240)
     wait_for(lambda: not is_group_alive(process.pid))
     assert stdout == ""
+    if number is signal.SIGTERM:
+        assert process.returncode == 143
+        [how_far] = said(stderr)
+        assert "the same command goes on" in how_far
     if number is signal.SIGINT:
         assert process.returncode == 130
         [how_far, stopped] = said(stderr)
         assert "the same command goes on" in how_far
         assert stopped.startswith("drummix: stopped")
+    if number is not signal.SIGKILL:
+        assert not list(out.rglob("*.partial*"))
     assert not (out / "manifest.csv").exists()
     assert "not rendered to its end" in run("check", out).stderr
     assert run("render", *options).exit_code == 0

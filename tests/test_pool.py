@@ -10,12 +10,14 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from drummix.errors import CorpusError, WorkerError
 from drummix.pool import (
     FunctionWorker,
+    Shared,
     WorkerDied,
     allowed_cores,
     each_result,
@@ -170,6 +172,43 @@ def test_a_block_that_is_left_early_leaves_no_process():
     assert not multiprocessing.active_children()
 
 
+# What processes share.
+
+
+def sum_and_own_mb(given: Shared[dict[str, np.ndarray]]) -> tuple[float, float, bool]:
+    """The sum of an array, what holding and reading it took of memory, whether it can change."""
+    array = given.value["take"]
+    before = own_mb()
+    total = float(sum(float(part.sum()) for part in np.array_split(array, 100)))
+    return total, own_mb() - before, array.flags.writeable
+
+
+def own_mb() -> float:
+    """Memory of this process that is no part of a file."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024
+
+
+class Holding:
+    """Is handed a shared value when it is made."""
+
+    def __init__(self, shared: Shared[dict[str, np.ndarray]]) -> None:
+        self._held = shared
+
+    def result(self, job: int) -> tuple[float, float, bool]:
+        return sum_and_own_mb(self._held)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is told by Linux")
+def test_a_shared_value_takes_no_memory_of_a_process_that_it_is_handed_to():
+    takes = {"take": np.ones((8, 2_000_000), np.float32), "empty": np.zeros((0,), np.float32)}
+    hosts = local_hosts(partial(Holding, Shared(takes)), 2)
+    for _, (total, mb, can_change) in each_done([1, 2], hosts):
+        assert total == 16_000_000
+        assert mb < 5.0  # of 64
+        assert not can_change
+
+
 # How processes are started.
 
 
@@ -265,4 +304,4 @@ def test_processes_are_started_in_one_place():
                 assert "ProcessPoolExecutor" not in names, path
             if isinstance(node, ast.Attribute):
                 assert node.attr not in ("fork", "forkpty"), path
-        assert text.count("= DataLoader(") == text.count("multiprocessing_context=context"), path
+        assert text.count("= ClipLoader(") == text.count("multiprocessing_context=context"), path

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import multiprocessing
 import os
 import pickle
 import re
@@ -710,6 +711,19 @@ def test_an_item_that_breaks_while_training_is_one_line_from_a_reading_process(c
     with pytest.raises(TrainingError, match=r"^item item-3 of .* is broken") as error:
         train(settings, progress=break_it)
     assert "\n" not in str(error.value)
+
+
+def test_a_reading_process_that_is_ended_from_outside_is_one_line(corpus, tmp_path):
+    clips = ClipSettings(**{**CLIPS.__dict__, "workers": 1})
+
+    def end_them(stage: str, n_done: int, n_all: int) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    with pytest.raises(TrainingError, match=r"^a process that makes clips was ended") as error:
+        train(settings_for(corpus, tmp_path, clips=clips), progress=end_them)
+    assert "\n" not in str(error.value)
+    assert not multiprocessing.active_children()
 
 
 def test_the_spectral_loss_needs_clips_that_are_long_enough(corpus, tmp_path):

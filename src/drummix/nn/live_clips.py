@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +38,7 @@ from drummix.nn.clip_changes import UNCHANGED, ClipChange
 from drummix.nn.clip_lengths import ClipLengths
 from drummix.nn.config import ClipSettings
 from drummix.nn.live_settings import LiveSettings
+from drummix.pool import Shared
 
 # The stream that chooses sessions, beside those of `clip_changes`.
 _SESSION_STREAM = 4
@@ -57,19 +57,15 @@ class SessionPlace:
 
 
 class LiveKits:
-    """Kits, loaded when first asked for, by each process on its own."""
+    """Kits, loaded when first asked for; processes share those that were loaded before."""
 
     def __init__(self) -> None:
-        self._loaded: dict[str, Kit] = {}
+        self._loaded: dict[str, Shared[Kit]] = {}
 
     def __getitem__(self, name: str) -> Kit:
         if name not in self._loaded:
-            self._loaded[name] = load_kit(name)
-        return self._loaded[name]
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Another process loads the kits itself, faster than they could be handed over.
-        return {"_loaded": {}}
+            self._loaded[name] = Shared(load_kit(name))
+        return self._loaded[name].value
 
 
 @dataclass(frozen=True, eq=False)

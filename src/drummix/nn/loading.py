@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from drummix.errors import TrainingError
 from drummix.nn.clips import FixedClips, RandomClips, Source
 from drummix.nn.config import TrainSettings
 from drummix.pool import context, processes
@@ -136,6 +137,27 @@ class EpochShare:
         return (first + number for number in self._share)
 
 
+class ClipLoader(DataLoader[Batch]):
+    """The loader of torch, that says in one line that one of its processes was ended."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        batches = super().__iter__()
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except (RuntimeError, OSError, EOFError) as error:
+                # What is wrong with a clip was caught in the process that made it.
+                if str(error).startswith("Caught ") or not self.num_workers:
+                    raise
+                raise TrainingError(
+                    "a process that makes clips was ended from outside (out of memory?); give "
+                    "fewer clips.workers, and run the same command again: it goes on from there"
+                ) from error
+            yield batch
+
+
 class ClipLoading(lightning.LightningDataModule):
     """Clips for both loaders; each epoch draws its own, so that a resumed run sees the same.
 
@@ -147,9 +169,9 @@ class ClipLoading(lightning.LightningDataModule):
     def __init__(self, settings: TrainSettings, sources: Sources) -> None:
         super().__init__()
         self.settings, self.sources = settings, sources
-        self._loaders: dict[str, tuple[EpochShare, DataLoader[Batch]]] = {}
+        self._loaders: dict[str, tuple[EpochShare, ClipLoader]] = {}
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> ClipLoader:
         """This process's share of the clips of the epoch at hand."""
         assert self.trainer is not None
         n_clips = self.settings.epoch_steps * self.settings.clips.batch_size
@@ -157,13 +179,11 @@ class ClipLoading(lightning.LightningDataModule):
         clips = RandomClips(source, n_clips=n_clips, seed=seed, epoch=0)
         return self._loader("train", clips, self.trainer.current_epoch)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> ClipLoader:
         """This process's share of the validation clips."""
         return self._loader("validation", FixedClips(self.sources["validation"]), 0)
 
-    def _loader(
-        self, part: str, clips: Dataset[tuple[Tensor, Tensor]], epoch: int
-    ) -> DataLoader[Batch]:
+    def _loader(self, part: str, clips: Dataset[tuple[Tensor, Tensor]], epoch: int) -> ClipLoader:
         """The loader of a part, made once: its processes last until the stage ends."""
         trainer, settings = self.trainer, self.settings.clips
         assert trainer is not None
@@ -172,7 +192,7 @@ class ClipLoading(lightning.LightningDataModule):
             share = EpochShare(
                 len(numbered), process=trainer.global_rank, n_processes=trainer.world_size
             )
-            loader: DataLoader[Batch] = DataLoader(
+            loader = ClipLoader(
                 numbered,
                 sampler=share,
                 batch_size=settings.batch_size // trainer.world_size,

@@ -9,10 +9,12 @@ from drummix.pool.context import context
 from drummix.pool.cores import allowed_cores
 from drummix.pool.dispatch import WorkerDied
 from drummix.pool.hosts import Worker, WorkerFactory
+from drummix.pool.shared import Shared
 from drummix.pool.work import FunctionWorker, check_is_shared, each_result, results_in_order
 
 __all__ = [
     "FunctionWorker",
+    "Shared",
     "Worker",
     "WorkerDied",
     "WorkerFactory",
