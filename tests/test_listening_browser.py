@@ -547,6 +547,29 @@ def test_a_comment_with_half_a_character_costs_no_rating(browser: Any, listener:
     page.context.close()
 
 
+def test_what_a_renewed_link_left_unsent_is_sent_by_the_new_one(
+    browser: Any, listener: Listener
+) -> None:
+    page = open_page(browser, listener.link)
+    agree(page)
+    heading(page, "Page 1 of 2")
+    page.context.set_offline(True)
+    rated = rate_by_keyboard(page, 2)
+    page.wait_for_timeout(500)
+    page.close(run_before_unload=False)
+    folder, url = listener.server.study, listener.server.url
+    [link] = invite(folder, [listener.name], count=1, url=url, again=True).values()
+    context = browser.contexts[-1]
+    context.set_offline(False)
+    page = context.new_page()
+    page.goto(link)
+    heading(page, "Page 1 of 2")
+    saved(page)
+    assert [row.score for row in listener.rows] == rated
+    assert scores(page) == rated
+    context.close()
+
+
 @pytest.mark.parametrize("width", [390, 800, 1280])
 def test_no_table_of_the_analysis_is_cut_off(browser: Any, tmp_path: Path, width: int) -> None:
     rng = np.random.default_rng(0)

@@ -103,6 +103,8 @@ def describe(built: BuiltStudy, session: Session, state: SessionState) -> dict[s
     """All that a listener's browser needs to go on from where the session is."""
     study = built.study
     return {
+        # The same for every link of the session: what a browser keeps outlives a renewed one.
+        "queue": opaque(built.secret, "queue", session.session),
         "title": study.title,
         "introduction": study.introduction,
         "consent": study.consent,

@@ -87,6 +87,10 @@ class Test {
   async go() {
     await this.queue.settled();
     const session = await this.api.json("/api/session");
+    if (this.queue.moveTo(session.queue)) {
+      await this.go();
+      return;
+    }
     document.title = session.title;
     document.getElementById("title").textContent = session.title;
     if (!session.has_consented) this.consent(session);

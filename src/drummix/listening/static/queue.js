@@ -62,6 +62,21 @@ export class EventQueue {
     this._adopt();
   }
 
+  /**
+   * Keep actions under the session's own name, which a renewed link does not change, and take over
+   * what is kept there.
+   * @returns Whether anything waits to be sent.
+   */
+  moveTo(session) {
+    const prefix = `drummix:queue:${session}:`;
+    if (prefix === this.prefix) return false;
+    for (const writer of this.waiting.keys()) this.storage.removeItem(this.prefix + writer);
+    this.prefix = prefix;
+    for (const writer of this.waiting.keys()) this._keep(writer);
+    this._adopt();
+    return this.count > 0;
+  }
+
   get count() {
     let n = 0;
     for (const events of this.waiting.values()) n += events.length;
