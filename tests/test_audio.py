@@ -1,6 +1,8 @@
 """Sound files: what goes in comes out, and what is wrong is said in one line."""
 
 import errno
+import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import made
 from drummix.audio import (
     Audio,
     BlockReader,
@@ -19,6 +22,7 @@ from drummix.audio import (
     atomic_path,
     probe,
     read,
+    remove_leftovers,
     resample,
     resampled_length,
     whole_pieces,
@@ -583,3 +587,55 @@ def test_whole_pieces_join_to_the_stream_whatever_the_blocks(n_block):
     assert joined.shape == (2, 4, 5)
     np.testing.assert_array_equal(joined.reshape(2, 20), stream[:, :20])
     np.testing.assert_array_equal(rest, stream[:, 20:])
+
+
+# Leftovers, links, moved folders and power cuts.
+
+
+def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
+    left = made.leave_behind(tmp_path / "other.wav")
+    others = [".mix.notes", "mix.1-0.partial.wav", ".mix.00000000-1-0.partial.wav"]
+    for name in others:
+        (tmp_path / name).touch()
+    with atomic_path(tmp_path / "mix.wav") as going_on:
+        remove_leftovers(tmp_path)
+        assert going_on.exists()
+    assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "mix.wav"])
+
+
+def test_a_link_that_leads_back_to_itself_is_one_clear_line(tmp_path):
+    (tmp_path / "a.wav").symlink_to(tmp_path / "b.wav")
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    with pytest.raises(OutputError, match="leads back to itself") as caught:
+        write(tmp_path / "a.wav", Audio(noise(), 48_000))
+    assert_one_line_naming(caught.value, "a.wav")
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_folder_that_is_moved_meanwhile_is_not_a_full_disk(tmp_path, is_gone):
+    folder = tmp_path / "mixes"
+    folder.mkdir()
+
+    def write_and_move():
+        with Writer(folder / "mix.wav", rate_hz=48_000, n_channels=1) as writer:
+            writer.write(noise(1))
+            shutil.rmtree(folder) if is_gone else folder.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(OutputError, match="was moved or removed meanwhile"):
+        write_and_move()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux only")  # noqa: PTH112
+def test_a_file_and_its_folder_are_on_the_disk_before_the_write_has_ended(tmp_path, monkeypatch):
+    synced = []
+    real = os.fsync
+
+    def noted(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with atomic_path(tmp_path / "mix.wav") as temporary:
+        temporary.write_bytes(b"sound")
+    assert synced == [temporary, tmp_path]

@@ -14,6 +14,7 @@ import mido
 import numpy as np
 import pytest
 
+import made
 from drummix import audio
 from drummix.audio import Audio
 from drummix.corpus import build, recording
@@ -272,7 +273,7 @@ def test_stopped_rendering_goes_on_where_it_stopped(
         lambda c, item: (c / "items" / f"{item.item}.json").unlink(),
         lambda c, item: item.paths(c)[3].unlink(),
         lambda c, item: (c / "items" / f"{item.item}.json").write_text('{"item": {"item"'),
-        lambda c, item: item.paths(c)[9].with_name(f".{item.item}.1-0.partial.wav").touch(),
+        lambda c, item: made.leave_behind(item.paths(c)[9]),
     ],
     ids=["record", "file", "half a record", "leftover"],
 )

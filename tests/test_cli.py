@@ -464,6 +464,45 @@ def test_a_stop_in_the_middle_leaves_nothing(takes, tmp_path, number, status):
     assert tree(out) == []
 
 
+LOADING = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+awaited = sys.argv.pop(1)
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == awaited:
+            print("there", flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+from drummix.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "status", "said"),
+    [
+        # What ends by a signal has status 130 in a shell.
+        ("drummix.cli", -signal.SIGINT, ""),
+        ("drummix.cli.output", -signal.SIGINT, ""),
+        ("drummix.mixing", 130, "drummix: stopped; nothing unfinished was left behind\n"),
+    ],
+)
+def test_ctrl_c_while_modules_load_leaves_no_traceback(takes, tmp_path, module, status, said):
+    arguments = ["mix", takes, "-o", tmp_path / "m.wav", "--system", "unity"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADING, module, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "there\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (status, said)
+
+
 # Progress.
 
 

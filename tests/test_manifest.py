@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drummix.audio import Audio, make_folder, write
+import made
+from drummix.audio import Audio, make_folder, remove_leftovers, write
 from drummix.corpus.checking import check_corpus
 from drummix.corpus.manifest import (
     MICROPHONE_FOLDERS,
@@ -18,7 +19,6 @@ from drummix.corpus.manifest import (
     file_sha256,
     read_item_record,
     read_manifest,
-    remove_leftovers,
     write_item_record,
     write_manifest,
 )
@@ -308,9 +308,8 @@ def test_checksum_over_checksums_ignores_their_order_and_nothing_else() -> None:
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(corpus: Path) -> None:
-    leftover = corpus / "drs" / "audio" / "kick" / ".a.123-0.partial.wav"
-    leftover.touch()
-    remove_leftovers(corpus)
+    leftover = made.leave_behind(corpus / "drs" / "audio" / "kick" / "a.wav")
+    remove_leftovers(corpus, is_deep=True)
     assert not leftover.exists()
     assert check_corpus(corpus) == []
 

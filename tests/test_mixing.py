@@ -18,7 +18,7 @@ import soundfile
 
 import drummix
 import made
-from drummix.audio import Audio, atomic_path, probe, read, write
+from drummix.audio import Audio, probe, read, remove_leftovers, write
 from drummix.errors import (
     AudioFileError,
     DrummixError,
@@ -33,7 +33,7 @@ from drummix.mixers.compute import MOST_HOP_FRAMES, Compute
 from drummix.mixers.weights import parameter_shapes, write_model
 from drummix.mixing import DEFAULT_CEILING_DBTP, mix, mix_to_file
 from drummix.mixing import run as run_module
-from drummix.mixing.scratch import Scratch, remove_leftovers
+from drummix.mixing.scratch import Scratch
 from drummix.notices import Code
 from drummix.roles import PAPER_ROLES
 from drummix.session import open_session
@@ -535,7 +535,7 @@ def test_a_kill_leaves_a_hidden_file_that_the_next_run_removes(takes, out, step)
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"there\n"
-    remove_leftovers(target)
+    remove_leftovers(out)
     [running] = names_in(out)
     assert running.startswith(".mix.")
     assert ".partial" in running
@@ -546,16 +546,10 @@ def test_a_kill_leaves_a_hidden_file_that_the_next_run_removes(takes, out, step)
     assert names_in(out) == ["mix.wav"]
 
 
-def test_only_leftovers_of_the_same_target_are_removed(out):
-    process = subprocess.Popen([sys.executable, "-c", "pass"])
-    process.wait()
-    mine, others = f".mix.{process.pid}-0.partial.wav", f".mix2.{process.pid}-0.partial.wav"
-    for name in (mine, others, ".mix.notes", "mix.1-0.partial.wav"):
-        (out / name).touch()
-    with atomic_path(out / "mix.wav") as going_on:
-        remove_leftovers(out / "mix.wav")
-        assert going_on.exists()
-    assert names_in(out) == sorted([others, ".mix.notes", "mix.1-0.partial.wav", "mix.wav"])
+def test_settings_that_a_kill_left_unfinished_are_removed_too(takes, out):
+    left = made.leave_behind(out / "mix.json")
+    remove_leftovers(out)
+    assert not left.exists()
 
 
 def test_scratch_gives_back_what_it_was_given_in_any_blocks(tmp_path):

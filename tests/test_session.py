@@ -476,3 +476,42 @@ def test_file_cut_off_since_it_was_opened_is_said_whatever_thread_reads_it(folde
         file.truncate(2_000)
     with pytest.raises(AudioFileError, match=r"snare\.wav is cut off"):
         list(session.blocks(1_000, threads=3))
+
+
+# Sound in memory.
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_arrays_with_their_rate_are_tracks(dtype):
+    kick, overheads = noise()[0].astype(dtype), noise(2, seed=1).astype(dtype)
+    session = open_session({"kick": (kick, RATE_HZ), "OH": (overheads, RATE_HZ)})
+    expected = np.concatenate([kick[np.newaxis], overheads]).astype(np.float32)
+    np.testing.assert_array_equal(session.read(), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (np.zeros(100), "of type ndarray"),
+        ([0.0] * 100, "of type list"),
+        (None, "of type NoneType"),
+        ((np.zeros(100), "44100"), "at '44100' Hz"),
+        ((np.zeros(100), 0), "at 0 Hz"),
+        ((np.zeros(100), 44_100.5), "at 44100.5 Hz"),
+        ((np.zeros(100, np.int16), 44_100), "array of int16"),
+        ((np.zeros((2, 2, 100)), 44_100), "shape (2, 2, 100)"),
+        ((np.zeros(100), 44_100, 1), "of type tuple"),
+        ((["a"], 44_100), "array of <U1"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_track_is_refused_in_one_line_that_names_it(content, words):
+    message = refusal(SessionError, {"kick": (noise()[0], RATE_HZ), "snare": content})
+    assert "'snare' is" in message
+    assert words in message
+
+
+def test_an_array_that_holds_no_number_is_refused():
+    sound = noise()[0].copy()
+    sound[7] = np.nan
+    assert "kick" in refusal(AudioFileError, {"kick": (sound, RATE_HZ)})

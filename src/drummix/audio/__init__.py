@@ -7,7 +7,7 @@ Belongs here: everything that opens a sound file, and the atomic write that othe
 Does not belong here: levels, roles, or any idea of what the sound is.
 """
 
-from drummix.audio.atomic import atomic_path, make_folder, write_text
+from drummix.audio.atomic import atomic_path, make_folder, remove_leftovers, write_text
 from drummix.audio.reading import (
     AUDIO_SUFFIXES,
     FOREIGN_AUDIO_SUFFIXES,
@@ -41,6 +41,7 @@ __all__ = [
     "make_folder",
     "probe",
     "read",
+    "remove_leftovers",
     "resample",
     "resampled_length",
     "sample_fault",

@@ -115,7 +115,7 @@ class Writer:
     ) -> None:
         try:
             self._file.close()
-            if exception is None:
+            if exception is None and self._path.parent.is_dir():  # moved: `atomic_path` says it
                 self._check_written()
         except BaseException as error:
             self._atomic.__exit__(type(error), error, error.__traceback__)

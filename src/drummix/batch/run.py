@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
+from drummix.audio import remove_leftovers
 from drummix.batch.finding import find_sessions
 from drummix.batch.outcome import SUMMARY_NAME, Outcome, Status
 from drummix.batch.planning import claim, plan_jobs
@@ -17,7 +18,6 @@ from drummix.batch.tally import OnOutcome, Progress, Tally
 from drummix.batch.working import BatchWorker
 from drummix.errors import OutputError, SettingError
 from drummix.mixing import MixOptions, OutputLevel
-from drummix.mixing.scratch import remove_leftovers
 from drummix.notices import Notice
 from drummix.pool import WorkerDied, allowed_cores, each_result
 
@@ -132,7 +132,7 @@ def _work(
     left = {job.folder: job for job in waiting}
 
     def lost(job: Job, notice: Notice) -> None:
-        remove_leftovers(job.target)
+        remove_leftovers(job.target.parent)
         on_notice(str(notice))
 
     try:
@@ -148,14 +148,14 @@ def _work(
             for job, result in results:
                 del left[job.folder]
                 if isinstance(result, WorkerDied):
-                    remove_leftovers(job.target)
+                    remove_leftovers(job.target.parent)
                     message = f"{result.why} (out of memory?); give it more, or fewer --jobs"
                     result = Outcome(job.name, "failed", message=message)
                 tally.done(job, result)
     except BaseException:
         # The processes are gone, and could not clean up.
         for job in left.values():
-            remove_leftovers(job.target)
+            remove_leftovers(job.target.parent)
         raise
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drummix.audio import Audio, make_folder, write_text
+from drummix.audio import Audio, make_folder, remove_leftovers, write_text
 from drummix.audio import write as write_sound
 from drummix.corpus.engineer import ReferenceMixes
 from drummix.corpus.kit import Kit
@@ -25,7 +25,6 @@ from drummix.corpus.manifest import (
     combined_sha256,
     file_sha256,
     read_item_record,
-    remove_leftovers,
     write_item_record,
     write_manifest,
 )
@@ -91,7 +90,7 @@ def render_corpus(
         settings, folder = _anywhere(settings), folder.absolute()
     planned = plan_corpus(settings)
     _claim_folder(settings, folder)
-    remove_leftovers(folder)
+    remove_leftovers(folder, is_deep=True)
     records = (read_item_record(folder, plan.name) for plan in planned)
     done = {record.item.item: record.item for record in records if record is not None}
     report = progress or (lambda n_done, n_all, name: None)
@@ -176,7 +175,7 @@ def _render_all(
                 yield result
     finally:
         # The processes are gone, and could not clean up.
-        remove_leftovers(folder)
+        remove_leftovers(folder, is_deep=True)
     if died:
         name, why = next(iter(died.items()))
         n_items = "1 item is" if len(died) == 1 else f"{len(died)} items are"

@@ -184,12 +184,6 @@ def write_manifest(corpus: Path, items: Iterable[CorpusItem]) -> Path:
     return write_text(corpus / "manifest.csv", table.getvalue())
 
 
-def remove_leftovers(corpus: Path) -> None:
-    """Remove the unfinished files of a run that was killed."""
-    for path in corpus.rglob(".*.partial.*"):
-        path.unlink(missing_ok=True)
-
-
 def write_item_record(
     corpus: Path, item: CorpusItem, *, checksums: Mapping[str, str], details: Mapping[str, Any]
 ) -> None:

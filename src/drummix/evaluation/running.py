@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from drummix.audio import remove_leftovers
 from drummix.corpus.items import SessionItem
-from drummix.corpus.manifest import TARGETS, Target, remove_leftovers
+from drummix.corpus.manifest import TARGETS, Target
 from drummix.corpus.opening import open_corpus
 from drummix.errors import DrummixError, SettingError
 from drummix.evaluation.cache import (
@@ -281,7 +282,7 @@ def _kept_results(
     if plan.folder is None:
         return known, None
     cache = ResultCache(plan.folder)
-    remove_leftovers(plan.folder)
+    remove_leftovers(plan.folder, is_deep=True)
     for item in items:
         for system in evaluator.missing(known, item):
             stored = cache.read(item.item, evaluator.key(item, system))

@@ -22,7 +22,7 @@ from drummix.mixers.compute import Compute
 from drummix.mixers.registry import DEFAULT_SYSTEM
 from drummix.mixing.level import LevelDecision, OutputLevel
 from drummix.mixing.options import MixOptions
-from drummix.mixing.scratch import Scratch, remove_leftovers
+from drummix.mixing.scratch import Scratch
 from drummix.notices import Notice
 from drummix.notices.wording import to_plain
 from drummix.session import Session, Stem, check_target, open_session
@@ -94,7 +94,8 @@ def mix(
     """Mix a drum session in memory.
 
     Args:
-        source: A folder of microphone tracks, or role or name -> path or `Audio`.
+        source: A folder of microphone tracks, or role or name -> path, `Audio`, or
+            ``(samples, rate_hz)``.
         system: Name of the system, see `drummix.systems`.
         roles: Role -> file name, for files whose name does not tell.
         lufs: Integrated loudness in LUFS; None keeps the system's own level.
@@ -219,7 +220,6 @@ def write_mix(
     settings_path = None if settings_path is None else Path(settings_path)
     session = open_session(source, roles=roles)
     _check_outputs(session, target, settings_path)
-    remove_leftovers(target)
     meter = LoudnessMeter(session.rate_hz, 2)
     with ExitStack() as stack:
         # Everything that could refuse to be written is opened before the work begins.

@@ -1,9 +1,7 @@
-"""Stereo samples on disk for as long as a mix is being made, and what a killed run left behind."""
+"""Stereo samples on disk for as long as a mix is being made."""
 
 from __future__ import annotations
 
-import os
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,28 +72,3 @@ class Scratch:
             f"{self._target} cannot be written: {error.strerror or error} (a mix in the making "
             "takes 8 bytes a sample beside it); free space there, or choose another place"
         )
-
-
-def remove_leftovers(target: Path) -> None:
-    """Remove unfinished files that a killed run of drummix left beside `target`.
-
-    Files of a run that is still going on are not touched.
-    """
-    if os.name != "posix" or not target.parent.is_dir():
-        return
-    # As `drummix.audio.atomic_path` names them.
-    name = re.compile(rf"\.{re.escape(target.stem[:40])}\.(\d+)-\d+\.partial(\.\w+)*")
-    for path in target.parent.iterdir():
-        match = name.fullmatch(path.name)
-        if match is not None and not _is_running(int(match[1])):
-            path.unlink(missing_ok=True)
-
-
-def _is_running(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

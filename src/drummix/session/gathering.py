@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from drummix.audio import (
     AUDIO_SUFFIXES,
     FOREIGN_AUDIO_SUFFIXES,
@@ -24,7 +27,9 @@ from drummix.notices import Code, Notice
 from drummix.roles import LEFT_OUT_ROLES, Guess, Role, identify, parse_role
 from drummix.session.settings_file import SETTINGS_NAME, read_settings
 
-Source = Path | str | Mapping[str, Path | str | Audio]
+Sounding = tuple[ArrayLike, int]
+"""Samples (samples,) or (channels, samples), floats of full scale 1.0, and their rate in Hz."""
+Source = Path | str | Mapping[str, Path | str | Audio | Sounding]
 Roles = Mapping[str, str | Sequence[str]]
 
 
@@ -68,7 +73,8 @@ def gather(source: Source, *, roles: Roles | None = None) -> Gathered:
     """Find the sound files of a session and read their headers.
 
     Args:
-        source: A folder (not its folders), or role or name -> path or `Audio`.
+        source: A folder (not its folders), or role or name -> path, `Audio`, or samples with their
+            rate in Hz.
         roles: Role -> file name, list of names or pattern; wins over ``session.toml`` and names.
 
     Raises:
@@ -76,10 +82,7 @@ def gather(source: Source, *, roles: Roles | None = None) -> Gathered:
         RoleError: If `roles` names no role or no file, or one file twice.
     """
     if isinstance(source, Mapping):
-        contents = {
-            name: content if isinstance(content, Audio) else Path(content)
-            for name, content in source.items()
-        }
+        contents = {str(name): _content(name, content) for name, content in source.items()}
         if not contents:
             raise SessionError("the session is empty; give at least one microphone track")
         said = _assign({}, roles or {}, tuple(contents), "the session")
@@ -94,6 +97,37 @@ def gather(source: Source, *, roles: Roles | None = None) -> Gathered:
     return Gathered(
         folder.resolve().name, folder, tuple(_entry(p.name, p, said) for p in files), notices
     )
+
+
+def _content(name: str, content: Path | str | Audio | Sounding) -> Path | Audio:
+    """A track of a mapping: a file, or sound in memory."""
+    if isinstance(content, Audio):
+        return content
+    if isinstance(content, str | Path):
+        return Path(content)
+    if isinstance(content, tuple) and len(content) == 2:
+        samples, rate_hz = content
+        try:
+            found = np.asarray(samples)
+            if found.dtype.kind == "f" and found.ndim in (1, 2):
+                return Audio(np.atleast_2d(found), _whole_rate(rate_hz))
+        except (TypeError, ValueError):
+            found = np.empty(0, dtype=object)
+        what = f"an array of {found.dtype} and shape {found.shape} at {rate_hz!r} Hz"
+    else:
+        what = f"of type {type(content).__name__}"
+    raise SessionError(
+        f"{name!r} is {what}; give a file, an `Audio`, or (samples, rate_hz) with samples of "
+        "floats, full scale 1.0, of shape (samples,) or (channels, samples)"
+    )
+
+
+def _whole_rate(rate_hz: object) -> int:
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | np.integer | float):
+        raise TypeError
+    if rate_hz != int(rate_hz) or rate_hz <= 0:
+        raise ValueError
+    return int(rate_hz)
 
 
 def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -30,7 +30,8 @@ def open_session(source: Source, *, roles: Roles | None = None) -> Session:
     """Open a folder of microphone tracks, or a mapping of them.
 
     Args:
-        source: A folder, or role or name -> path or `Audio`. A ``session.toml`` in the folder
+        source: A folder, or role or name -> path, `Audio`, or
+            ``(samples, rate_hz)``. A ``session.toml`` in the folder
             may give roles and files to ignore.
         roles: Role -> file name, list of names or pattern, for files whose name does not tell;
             ``ignore`` leaves files out. Wins over ``session.toml``, which wins over the names.
