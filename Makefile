@@ -40,7 +40,8 @@ test-quick: $(VENV)/.dev ## Run the tests that take little time, for daily work
 FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 1
 
-fuzz: $(VENV)/.dev ## Give drummix damaged texts and requests
+fuzz: $(VENV)/.dev ## Give drummix damaged sound files, texts and requests, for a minute
+	$(BIN)/python -m fuzz.sound_files --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 	$(BIN)/python -m fuzz.text_files --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 	$(BIN)/python -m fuzz.requests --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 

@@ -639,3 +639,12 @@ def test_a_file_and_its_folder_are_on_the_disk_before_the_write_has_ended(tmp_pa
     with atomic_path(tmp_path / "mix.wav") as temporary:
         temporary.write_bytes(b"sound")
     assert synced == [temporary, tmp_path]
+
+
+def test_a_size_beyond_what_a_file_can_be_is_no_chunk(tmp_path):
+    soundfile.write(tmp_path / "a.w64", noise(1)[0], 48_000, format="W64")
+    whole = bytearray((tmp_path / "a.w64").read_bytes())
+    at = whole.index(b"data") + 16
+    whole[at : at + 8] = (2**64 - 1).to_bytes(8, "little")
+    (tmp_path / "a.w64").write_bytes(whole)
+    assert probe(tmp_path / "a.w64").n_samples == noise(1).shape[1]

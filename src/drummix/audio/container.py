@@ -143,7 +143,9 @@ def _chunks(file: BinaryIO, layout: _Layout, base: int) -> Iterator[_Chunk]:
     """Chunks as long as they look like some; `file` stands behind the head of the last one."""
     at = base + layout.start
     head_bytes = layout.name_bytes + struct.calcsize(layout.size)
-    while True:
+    n_bytes = file.seek(0, 2)
+    # A size of 64 bits may lead beyond what a file can be.
+    while at < n_bytes:
         file.seek(at)
         head = file.read(head_bytes)
         if len(head) < head_bytes:
