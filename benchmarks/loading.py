@@ -178,7 +178,7 @@ def sources_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Source]]:
             settings = TrainSettings(
                 name="loading",
                 target=arguments.target,
-                output="",
+                output="loading",  # nothing is written there
                 network=WaveUNetConfig(),
                 clips=ClipSettings(disturb=disturb),
                 **where,

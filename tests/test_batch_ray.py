@@ -149,6 +149,6 @@ def test_a_ray_worker_that_is_killed_takes_one_job_with_it(connected):
 def test_what_a_ray_worker_cannot_be_made_of_is_said(connected):
     with (
         ray_hosts(Refused, "local", n_hosts=1, n_jobs=1, cores=1) as hosts,
-        pytest.raises(WeightsError, match="there are no weights here"),
+        pytest.raises(WeightsError, match=r"^there are no weights here$"),
     ):
         list(each_done(["a"], hosts))

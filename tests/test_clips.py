@@ -1,10 +1,13 @@
 """Reading stretches of files, disturbing clips, and clips rendered on the fly."""
 
 import json
+import os
 import platform
+import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -305,6 +308,7 @@ def test_a_run_from_before_disturbances_goes_on(tmp_path):
 PAGE_FAULTS = """
 import resource
 import sys
+import time
 
 import numpy as np
 
@@ -333,3 +337,46 @@ def test_processes_that_make_clips_keep_the_memory_that_they_free():
     # One array of a clip is 952 pages of 4 KiB, and twenty times three of them come and go.
     assert faults("worker") < 300
     assert faults("other") > 952
+
+
+LOADER_THAT_WAITS = """
+import time, torch
+from torch.utils.data import DataLoader, TensorDataset
+from drummix.nn.loading import start_worker
+from drummix.pool import context
+numbers = DataLoader(
+    TensorDataset(torch.arange(64)), num_workers=2, multiprocessing_context=context,
+    worker_init_fn=start_worker, persistent_workers=True, prefetch_factor=1,
+)
+batches = iter(numbers)
+print([int(next(batches)[0]) for _ in range(3)], flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_processes_that_make_clips_end_with_the_one_that_takes_them(number: int) -> None:
+    training = subprocess.Popen(
+        [sys.executable, "-c", LOADER_THAT_WAITS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert training.stdout is not None
+    assert training.stdout.readline() == b"[0, 1, 2]\n"
+    training.send_signal(number)
+    # Read to its end: the last process that has it open is gone.
+    assert training.communicate(timeout=60)[0] == b""
+    ends_s = time.monotonic() + 30.0
+    while is_group_alive(training.pid):
+        assert time.monotonic() < ends_s
+        time.sleep(0.05)
+
+
+def is_group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
