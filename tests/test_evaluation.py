@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import multiprocessing
 import re
 import shutil
 from collections import Counter
@@ -34,6 +35,7 @@ from drummix.evaluation.table import Failure, Measurement, Spread
 from drummix.mixers.architecture import WaveUNetConfig
 from drummix.mixers.base import MixPlan
 from drummix.mixers.weights import parameter_shapes, write_model
+from drummix.notices import Code, Notice
 from drummix.roles import PAPER_ROLES, Role
 from drummix.session import Session
 
@@ -291,6 +293,39 @@ def test_workers_change_nothing_but_the_time(corpus: Path, table: EvaluationTabl
     expected = [r for r in table.measurements if r.system in ("unity", "static")]
     assert sorted(map(str, parallel.measurements)) == sorted(map(str, expected))
     assert [call[:2] for call in seen] == [(n, 5) for n in range(1, 6)]
+
+
+def test_a_process_that_is_ended_from_outside_changes_no_number(
+    corpus: Path, table: EvaluationTable
+) -> None:
+    notices: list[Notice] = []
+
+    def end_all_once(n_done: int, n_all: int, item: str) -> None:
+        if n_done == 1:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    found = evaluate(
+        corpus, systems=["unity"], workers=2, on_notice=notices.append, progress=end_all_once
+    )
+    expected = [row for row in table.measurements if row.system == "unity"]
+    assert sorted(map(str, found.measurements)) == sorted(map(str, expected))
+    assert {notice.code for notice in notices} == {Code.TRIED_AGAIN}
+    assert {notice.about for notice in notices} <= set(found.items)
+
+
+def test_a_stopped_evaluation_leaves_no_process_and_no_unfinished_file(
+    corpus: Path, tmp_path: Path
+) -> None:
+    def stop(n_done: int, n_all: int, item: str) -> None:
+        # As a process leaves it that is ended while it writes.
+        made.leave_behind(tmp_path / "mixes" / item / "unity.flac")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(corpus, systems=["unity"], workers=2, folder=tmp_path, progress=stop)
+    assert not multiprocessing.active_children()
+    assert not list(tmp_path.rglob("*.partial*"))
 
 
 def test_another_part_has_other_items(corpus: Path) -> None:

@@ -10,7 +10,8 @@ metrics, and the others are measured at the loudness of the target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -107,17 +108,18 @@ def evaluate(
     known, cache = _kept_results(plan, evaluator, items)
     jobs = [_Job(item, missing) for item in items if (missing := evaluator.missing(known, item))]
     n_known = len(items) - len(jobs)
-    results = results_in_order(
-        jobs,
-        partial(_evaluator_there, plan),
-        name_of=lambda job: job.item.item,
-        died=lambda job, died: _ItemResult({}, [Failure(job.item.item, "", died.why)]),
-        n_workers=workers,
-        ray=ray,
-        make_here=lambda: evaluator,
-        on_notice=on_notice,
-        progress=progress and (lambda n, n_all, name: progress(n_known + n, len(items), name)),
-    )
+    with _tidied(plan.folder):
+        results = results_in_order(
+            jobs,
+            partial(_evaluator_there, plan),
+            name_of=lambda job: job.item.item,
+            died=lambda job, died: _ItemResult({}, [Failure(job.item.item, "", died.why)]),
+            n_workers=workers,
+            ray=ray,
+            make_here=lambda: evaluator,
+            on_notice=on_notice,
+            progress=progress and (lambda n, n_all, name: progress(n_known + n, len(items), name)),
+        )
     for job, result in zip(jobs, results, strict=True):
         known[job.item.item].update(result.systems, result.failures)
     models = {system: model_of(system, plan.weights) for system in chosen}
@@ -264,6 +266,16 @@ class _Evaluator:
             keep_mix(folder / f"reference-{target}.flac", reference, item.rate_hz)
         named = {f"{mix_name(system, target)}.flac": mix for target, mix in mixes.items()}
         return {name: keep_mix(folder / name, mix, item.rate_hz) for name, mix in named.items()}
+
+
+@contextmanager
+def _tidied(folder: Path | None) -> Iterator[None]:
+    """Remove what processes were writing when they were ended, however the block ends."""
+    try:
+        yield
+    finally:
+        if folder is not None:
+            remove_leftovers(folder, is_deep=True)
 
 
 def _evaluator_there(plan: _Plan) -> _Evaluator:
