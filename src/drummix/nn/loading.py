@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning
@@ -182,6 +182,15 @@ class ClipLoading(lightning.LightningDataModule):
     def val_dataloader(self) -> ClipLoader:
         """This process's share of the validation clips."""
         return self._loader("validation", FixedClips(self.sources["validation"]), 0)
+
+    def close(self) -> None:
+        """End the processes of both loaders, which would last as long as something names them."""
+        for _, loader in self._loaders.values():
+            # As Lightning does it where a stage ends well.
+            end: Callable[[], None] | None = getattr(loader._iterator, "_shutdown_workers", None)
+            if end is not None:
+                end()
+        self._loaders.clear()
 
     def _loader(self, part: str, clips: Dataset[tuple[Tensor, Tensor]], epoch: int) -> ClipLoader:
         """The loader of a part, made once: its processes last until the stage ends."""

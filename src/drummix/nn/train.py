@@ -7,6 +7,7 @@ checkpoints, resuming and the processes of a run on several devices.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import logging
@@ -147,8 +148,11 @@ def train_network(
         start = WaveUNet(settings.network)
         if settings.init_from:
             load_start(start, settings)
-    with _readable_errors(settings):
-        _run_stages(sitting, start, ClipLoading(settings, sources))
+    with (
+        _readable_errors(settings),
+        contextlib.closing(ClipLoading(settings, sources)) as clips,
+    ):
+        _run_stages(sitting, start, clips)
     return start
 
 
