@@ -107,14 +107,7 @@ def parameters_of(room: Path) -> set[str]:
     return names
 
 
-UNSPLIT = ("listening",)
-"""Rooms whose messages are still whole sentences somewhere."""
-
-ROOMS = sorted(
-    path
-    for path in PACKAGE.iterdir()
-    if (path.suffix == ".py" or path.is_dir()) and path.stem not in UNSPLIT
-)
+ROOMS = sorted(path for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir())
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.stem)

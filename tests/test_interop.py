@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from drummix import audio
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.build import BuiltStudy, build_study
 from drummix.listening.events import Event
 from drummix.listening.interop.transfer import export_study, import_results
@@ -92,7 +92,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def message(*paths: Path, **options: object) -> str:
-    with pytest.raises(SettingError) as caught:
+    with pytest.raises(TextFileError) as caught:
         import_results(paths, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -296,7 +296,7 @@ def test_a_study_without_ratings_is_refused(built: BuiltStudy, tmp_path: Path) -
     with ResultStore(built.folder / DATABASE_NAME) as store:
         if store.sessions():
             pytest.skip("another test has rated already")
-    with pytest.raises(SettingError, match="nobody has opened a page yet"):
+    with pytest.raises(TextFileError, match="nobody has opened a page yet"):
         export_study(built.folder, tmp_path / "ratings.csv")
 
 

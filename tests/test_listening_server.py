@@ -465,7 +465,7 @@ def test_an_invitation_from_the_command_line_works_beside_the_server(
     assert other.session()["page"]["page"] == 0
     with pytest.raises(SettingError, match="count is 0"):
         invite(built.folder, [], count=0, url="http://lab")
-    with pytest.raises(SettingError, match="no name of a listener"):
+    with pytest.raises(SettingError, match="give 1 to 60 letters"):
         invite(built.folder, ["a\nb"], count=1, url="http://lab")
 
 
@@ -729,14 +729,14 @@ def test_a_link_renewed_beside_the_server_ends_the_lost_one_and_shares_its_sessi
     assert found.post({"kind": "play", "page": 0, "slot": 0}).json()["saved"] == [11]
     time.sleep(0.1)
     assert lost.post({"kind": "play", "page": 0, "slot": 1}).status_code == 401
-    with pytest.raises(SettingError, match="'Bob' is no listener of this study"):
+    with pytest.raises(SettingError, match="listener is 'Bob', none of this study"):
         invite(built.folder, ["Bob"], count=1, again=True)
     with pytest.raises(SettingError, match="again"):
         invite(built.folder, [], count=1, again=True)
 
 
 def test_names_are_invited_all_or_none(built: BuiltStudy) -> None:
-    with pytest.raises(SettingError, match="L007 is the code of a listener"):
+    with pytest.raises(SettingError, match="name is L007, the code of a listener"):
         invite(built.folder, ["Ada", "L007"], count=1)
     assert codes_of(built.folder) == {}
     assert list(invite(built.folder, ["Ada"], count=1)) == ["Ada"]
@@ -752,7 +752,7 @@ def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> Non
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SettingError, match=f"cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(SettingError, match=f"port {port} of 127.0.0.1 cannot be listened on"):
             serve(built.folder, host="127.0.0.1", port=port, started=never)
 
     class StopError(Exception):
@@ -761,7 +761,7 @@ def test_a_port_in_use_and_a_second_server_are_refused(built: BuiltStudy) -> Non
     def second(serving: Serving) -> None:
         assert serving.url.startswith("http://127.0.0.1:")
         assert serving.admin_link == f"{serving.url}/admin#{built.admin_token}"
-        with pytest.raises(SettingError, match="is being served already"):
+        with pytest.raises(SettingError, match="is served already"):
             serve(built.folder, host="127.0.0.1", port=0, started=never)
         raise StopError
 

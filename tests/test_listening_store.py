@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drummix.errors import SettingError
+from drummix.errors import SettingError, TextFileError
 from drummix.listening.events import Event, EventRefusedError, Rules, SessionState
 from drummix.listening.plan import Page, SessionPlan, Slot
 from drummix.listening.results import (
@@ -246,18 +246,18 @@ def test_screening_is_kept_with_the_study(tmp_path: Path) -> None:
 
 
 def test_a_missing_foreign_or_damaged_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"results\.sqlite does not exist"):
+    with pytest.raises(TextFileError, match=r"results\.sqlite does not exist"):
         list(read_ratings(tmp_path))
     foreign = tmp_path / "notes.txt"
     foreign.write_text("hello " * 400)
-    with pytest.raises(SettingError, match=r"notes\.txt cannot be read as the results"):
+    with pytest.raises(TextFileError, match=r"notes\.txt cannot be read as the results"):
         list(read_ratings(foreign))
     path = write_store(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SettingError, match=r"results\.sqlite cannot be read as the results"):
+    with pytest.raises(TextFileError, match=r"results\.sqlite cannot be read as the results"):
         list(read_ratings(path))
-    with pytest.raises(SettingError, match="never overwritten"):
+    with pytest.raises(TextFileError, match="never overwritten"):
         create_store(path, study="x", rules=Rules(), stimuli=[], screening={})
 
 
@@ -265,7 +265,7 @@ def test_a_newer_schema_is_not_guessed_at(tmp_path: Path) -> None:
     path = write_store(tmp_path)
     with sqlite3.connect(path) as db:
         db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (json.dumps(99),))
-    with pytest.raises(SettingError, match="schema 99; this drummix reads 1 to 2"):
+    with pytest.raises(TextFileError, match="schema 99; this drummix reads 1 to 2"):
         list(read_ratings(path))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.interop.webmushra import webmushra_csv
 from drummix.listening.ratings import (
     UNKNOWN_PLAYS,
@@ -52,7 +52,7 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
 
 
 def message(path: Path) -> str:
-    with pytest.raises(SettingError) as caught:
+    with pytest.raises(TextFileError) as caught:
         read_ratings_csv(path)
     text = str(caught.value)
     assert "\n" not in text

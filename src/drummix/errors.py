@@ -127,9 +127,6 @@ class RoleError(SessionError):
     """A stem's microphone role is unknown, ambiguous or claimed twice."""
 
 
-_NOT_SPLIT = object()
-
-
 class MixError(DrummixError):
     """What a system made is no mix: samples that are not numbers, or beyond any level."""
 
@@ -150,13 +147,10 @@ class SettingError(DrummixError):
     def __init__(
         self,
         parameter: str,
-        value: Any = _NOT_SPLIT,
+        value: Any,
         *expected: str | Parameter,
         problem: str | None = None,
     ) -> None:
-        if value is _NOT_SPLIT:  # a whole message, until every one is split into its parts
-            super().__init__(parameter)
-            return
         said = f"is {_shown(value)}" if problem is None else problem
         super().__init__(Parameter(parameter), f" {said}; ", *expected)
         self.parameter = parameter

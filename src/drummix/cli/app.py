@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, str] = {
     "kits": "kit",
     "extension": "format",
     "n_lanes": "jobs",
+    "systems": "system",
 }
 """Parameter of the library -> that of a command, where they have different names."""
 

@@ -21,7 +21,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from drummix.audio import AUDIO_SUFFIXES, Audio, atomic_path, make_folder, write
-from drummix.errors import AudioFileError, OutputError, SettingError, TextFileError
+from drummix.errors import AudioFileError, OutputError, TextFileError
 from drummix.listening.design import Design
 from drummix.listening.store import DATABASE_NAME, ResultStore, Stimulus, create_store
 from drummix.listening.study import Item, Study, read_study
@@ -174,7 +174,7 @@ def read_built(folder: Path) -> BuiltStudy:
     """
     path = folder / STUDY_NAME
     if not path.is_file():
-        raise SettingError(
+        raise TextFileError(
             f"{path} does not exist; make the study: drummix listen build STUDY.toml -o {folder}"
         )
     card = read_json(path, _Card, error=TextFileError, hint="build the study again")
@@ -193,7 +193,7 @@ def _items(study: Study, base: Path) -> dict[str, Item]:
     mixes = base / study.mixes
     found = sorted(path.name for path in mixes.iterdir() if path.is_dir()) if mixes.is_dir() else []
     if not found:
-        raise SettingError(
+        raise TextFileError(
             f"{mixes} holds no folder; put the mixes there as ITEM/SYSTEM.wav, name another "
             "folder by mixes, or name each item's files"
         )
@@ -230,11 +230,11 @@ def _sources(study: Study, base: Path, name: str, item: Item) -> dict[str, Path]
 
 def _check_design(study: Study, items: list[str]) -> None:
     if study.training not in ("", "none", *items):
-        raise SettingError(
+        raise TextFileError(
             f"training is {study.training!r}, which is none of the items: {', '.join(items)}"
         )
     if study.repeats > len(items):
-        raise SettingError(f"repeats is {study.repeats}, but there are {len(items)} items")
+        raise TextFileError(f"repeats is {study.repeats}, but there are {len(items)} items")
 
 
 def _make_room(out: Path) -> None:

@@ -41,7 +41,10 @@ def enrol(
         number = store.next_number()
         if number >= built.study.max_listeners:
             raise SettingError(
-                f"the study is full: {number} listeners are enrolled; raise max_listeners"
+                "name",
+                name,
+                "raise max_listeners in the study file",
+                problem=f"finds no place: the study is full, {number} listeners are enrolled",
             )
         session = Session(
             session=secrets.token_hex(8),
@@ -58,11 +61,13 @@ def enrol(
 def _checked(name: str) -> str:
     stripped = name.strip()
     if not stripped or len(stripped) > MAX_NAME_CHARS or not stripped.isprintable():
-        raise SettingError(f"{name!r} is no name of a listener; give 1 to {MAX_NAME_CHARS} letters")
+        raise SettingError("name", name, f"give 1 to {MAX_NAME_CHARS} letters")
     if re.fullmatch(r"L[0-9]+", stripped):
         raise SettingError(
-            f"{stripped} is the code of a listener, and no name; a new link for them is made by "
-            "drummix listen invite --again"
+            "name",
+            stripped,
+            "a new link for them is made by drummix listen invite --again",
+            problem=f"is {stripped}, the code of a listener",
         )
     return stripped
 
@@ -86,7 +91,10 @@ def renew_link(store: ResultStore, listener: str) -> tuple[Session, str]:
         known |= {one.listener: one for one in sessions}
         if listener.strip() not in known:
             raise SettingError(
-                f"{listener!r} is no listener of this study; give a name or a code such as L001"
+                "listener",
+                listener,
+                "give a name or a code such as L001",
+                problem=f"is {listener!r}, none of this study",
             )
         session, token = known[listener.strip()], secrets.token_urlsafe(24)
         store.change_link(session.session, token)

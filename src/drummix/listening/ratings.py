@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from drummix.audio import atomic_path
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.characters import cell_of, is_storable, storable, text_of
 from drummix.listening.results import COLUMNS, Rating
 
@@ -43,7 +43,7 @@ def read_ratings_csv(path: Path) -> tuple[Rating, ...]:
         Every row, in the file's order.
 
     Raises:
-        SettingError: If the file is missing or damaged: with its line, the value, and what was
+        TextFileError: If the file is missing or damaged: with its line, the value, and what was
             expected.
     """
     text = read_text(path, may_hold_zeros=True)
@@ -53,11 +53,11 @@ def read_ratings_csv(path: Path) -> tuple[Rating, ...]:
         order = _order(path, heading)
         ratings = tuple(_rows(path, reader, order, len(heading)))
     except csv.Error as error:
-        raise SettingError(
+        raise TextFileError(
             f"{path}, line {reader.line_num}: not CSV ({error}); export it again"
         ) from error
     if not ratings:
-        raise SettingError(f"{path} holds no ratings, only a heading; has anybody listened yet?")
+        raise TextFileError(f"{path} holds no ratings, only a heading; has anybody listened yet?")
     return ratings
 
 
@@ -92,22 +92,22 @@ def read_text(path: Path, *, may_hold_zeros: bool = False) -> str:
         may_hold_zeros: Take zero bytes, which a comment of an older drummix may hold.
 
     Raises:
-        SettingError: If it is missing, a folder, or no UTF-8 text.
+        TextFileError: If it is missing, a folder, or no UTF-8 text.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise SettingError(f"{path} does not exist; expected a file of ratings") from error
+        raise TextFileError(f"{path} does not exist; expected a file of ratings") from error
     except (IsADirectoryError, PermissionError) as error:
-        raise SettingError(f"{path} cannot be read ({error.strerror}); give a file") from error
+        raise TextFileError(f"{path} cannot be read ({error.strerror}); give a file") from error
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise SettingError(
+        raise TextFileError(
             f"{path}, line {line}: not UTF-8 text; expected the file as it was exported"
         ) from error
     if "\0" in text and not may_hold_zeros:
         line = text[: text.index("\0")].count("\n") + 1
-        raise SettingError(
+        raise TextFileError(
             f"{path}, line {line}: a zero byte; the file is damaged, export it again"
         )
     return text
@@ -117,17 +117,17 @@ def _order(path: Path, heading: Sequence[str]) -> Sequence[int]:
     """Position in the file of each of `COLUMNS`."""
     names = [name.strip() for name in heading]
     if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
-        raise SettingError(f"{path}: columns are not separated by commas; export it with commas")
+        raise TextFileError(f"{path}: columns are not separated by commas; export it with commas")
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise SettingError(
+        raise TextFileError(
             f"{path}, line 1: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}: for "
             "results of another tool, use drummix listen import"
         )
     unknown = [name for name in names if name not in COLUMNS]
     if unknown or len(names) != len(COLUMNS):
         what = f"unknown column {unknown[0]!r}" if unknown else "a column stands twice"
-        raise SettingError(f"{path}, line 1: {what}; expected {', '.join(COLUMNS)}")
+        raise TextFileError(f"{path}, line 1: {what}; expected {', '.join(COLUMNS)}")
     return [names.index(name) for name in COLUMNS]
 
 
@@ -139,14 +139,14 @@ def _rows(path: Path, reader: Any, order: Sequence[int], n_columns: int) -> Iter
         if not cells:
             continue
         if len(cells) != n_columns:
-            raise SettingError(
+            raise TextFileError(
                 f"{path}, line {line}: {len(cells)} cells instead of {n_columns}; the line is cut "
                 "or damaged: export it again, or take the line out"
             )
         rating = _rating(path, line, [cells[position] for position in order])
         key = (rating.session, rating.item, rating.system, rating.repeat, int(rating.page == 0))
         if key in seen:
-            raise SettingError(
+            raise TextFileError(
                 f"{path}, line {line}: session {rating.session} rates {rating.system} on "
                 f"{rating.item} again (first on line {seen[key]}); keep one of them, or number "
                 "the second in the column repeat"
@@ -154,7 +154,7 @@ def _rows(path: Path, reader: Any, order: Sequence[int], n_columns: int) -> Iter
         seen[key] = line
         role, first_line = roles.setdefault(rating.system, (rating.role, line))
         if role != rating.role:
-            raise SettingError(
+            raise TextFileError(
                 f"{path}, line {line}: {rating.system} is {rating.role!r} here and {role!r} on "
                 f"line {first_line}; a system has one role"
             )
@@ -169,7 +169,7 @@ def _rating(path: Path, line: int, cells: Sequence[str]) -> Rating:
             values[name] = _PARSERS[name](text if name == "comment" else text.strip())
         except _BadCellError as error:
             shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
-            raise SettingError(f"{path}, line {line}: {name} is {shown!r}; {error}") from None
+            raise TextFileError(f"{path}, line {line}: {name} is {shown!r}; {error}") from None
     return Rating(**values)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from drummix.errors import SettingError
+from drummix.errors import Parameter, SettingError
 from drummix.listening.addresses import Door, check_url
 from drummix.listening.build import STUDY_NAME, BuiltStudy, read_built
 from drummix.listening.connections import ConnectionLimits, ShortLog, guarded
@@ -138,8 +138,11 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             raise
     except (OSError, OverflowError) as error:
         raise SettingError(
-            f"cannot listen on {host}:{port} ({error}); choose another --host or --port, "
-            "0 for a free port"
+            "port",
+            port,
+            "choose another, 0 for a free one, or another ",
+            Parameter("host"),
+            problem=f"{port} of {host} cannot be listened on ({error})",
         ) from error
     with sock:
         yield sock
@@ -158,6 +161,6 @@ def _only_server(folder: Path) -> Iterator[None]:
             fcntl.flock(card, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise SettingError(
-                f"{folder} is being served already; stop that server first"
+                "folder", folder, "stop that server first", problem=f"{folder} is served already"
             ) from None
         yield

@@ -41,9 +41,9 @@ class SimulatedSystem:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.mean <= 100.0:
-            raise SettingError(f"{self.name} has a mean score of {self.mean}; give 0 to 100")
+            raise SettingError("mean", self.mean, "give 0 to 100")
         if self.role not in ROLES:
-            raise SettingError(f"{self.name} is {self.role!r}; give {', '.join(ROLES)}")
+            raise SettingError("role", self.role, f"give {', '.join(ROLES)}")
 
     @classmethod
     def parse(cls, text: str) -> SimulatedSystem:
@@ -59,7 +59,9 @@ class SimulatedSystem:
         except ValueError:
             mean = math.nan
         if not (name.strip() and equals and math.isfinite(mean)):
-            raise SettingError(f"{text!r} is no system; give NAME=MEAN or NAME=MEAN:ROLE")
+            raise SettingError(
+                "systems", text, "give NAME=MEAN or NAME=MEAN:ROLE", problem=f"hold {text!r}"
+            )
         return cls(name.strip(), mean, role or "test")
 
 
@@ -103,7 +105,7 @@ class Effects:
             value = getattr(self, name)
             limit = 2.0 if name == "scale_use_sd" else 100.0
             if not 0.0 <= value <= limit:
-                raise SettingError(f"{name} is {value}; give 0 to {limit:g}")
+                raise SettingError(name, value, f"give 0 to {limit:g}")
 
 
 @dataclass(frozen=True)
@@ -129,18 +131,24 @@ class Simulation:
     def __post_init__(self) -> None:
         names = [system.name for system in self.systems]
         if len(names) < 2:
-            raise SettingError(f"{len(names)} systems cannot be compared; give 2 or more")
+            raise SettingError(
+                "systems", names, "give 2 or more to compare", problem=f"are {len(names)}"
+            )
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise SettingError(f"system {twice!r} is given twice; give each one name")
-        if self.n_listeners < 1 or self.n_items < 1:
-            raise SettingError("give at least 1 listener and 1 item")
-        if not 0 <= self.n_repeated <= self.n_items:
             raise SettingError(
-                f"{self.n_repeated} items cannot be repeated of {self.n_items}; give 0 to all"
+                "systems", twice, "give each one name", problem=f"hold {twice!r} twice"
             )
+        if self.n_listeners < 1 or self.n_items < 1:
+            few = f"is {self.n_listeners}, of {self.n_items} items"
+            raise SettingError("n_listeners", self.n_listeners, "give 1 of each", problem=few)
+        if not 0 <= self.n_repeated <= self.n_items:
+            of_all = f"is {self.n_repeated} of {self.n_items} items"
+            raise SettingError("n_repeated", self.n_repeated, "give 0 to all", problem=of_all)
         if (n := self.n_listeners * (self.n_items + self.n_repeated) * len(names)) > MAX_RATINGS:
-            raise SettingError(f"these are {n} ratings; give a study of up to {MAX_RATINGS}")
+            many = f"of {self.n_items} items makes {n} ratings"
+            most = f"give a study of up to {MAX_RATINGS}"
+            raise SettingError("n_listeners", self.n_listeners, most, problem=many)
 
 
 def simulate_scores(

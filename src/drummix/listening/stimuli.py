@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drummix.audio import Audio, read
-from drummix.errors import AudioFileError, SettingError
+from drummix.errors import AudioFileError, TextFileError
 from drummix.levels import db_to_gain, integrated_lufs, true_peak_dbtp
 from drummix.listening.study import Study, System
 from drummix.mixers.anchor import LOW_PASSES
@@ -92,7 +92,7 @@ def prepare_item(
     else:
         start = round(start_s * study.rate_hz)
         if start < 0 or start + study.rate_hz // 2 > _length(mixes):
-            raise SettingError(
+            raise TextFileError(
                 f"items.{item}.start_s is {start_s:g}, but the mixes are "
                 f"{_length(mixes) / study.rate_hz:.2f} s long; leave at least 0.5 s"
             )
@@ -204,7 +204,7 @@ def _within_true_peak(
     at = f"{item}: at {study.lufs:g} LUFS {loudest} would peak at "
     peak = f"{levelled[loudest].true_peak_dbtp:.1f} dBTP, above {study.max_true_peak_dbtp:g}"
     if study.too_loud == "refuse":
-        raise SettingError(
+        raise TextFileError(
             f"{at}{peak}; lower lufs by {over_db:.1f}, choose another start_s, "
             "or let too_loud = 'trim' lower the item"
         )
@@ -233,7 +233,7 @@ def _check_different(item: str, stimuli: Mapping[str, Prepared]) -> None:
         for second in systems[number + 1 :]:
             difference = np.abs(stimuli[first].samples - stimuli[second].samples)
             if float(np.max(difference)) < _SAME_DIFFERENCE:
-                raise SettingError(
+                raise TextFileError(
                     f"{item}: {first} and {second} sound the same ({stimuli[first].source}, "
                     f"{stimuli[second].source}); take one of them out, or mix it again"
                 )

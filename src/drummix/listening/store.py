@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from drummix.errors import OutputError, SettingError
+from drummix.errors import OutputError, SettingError, TextFileError
 from drummix.listening.events import Event, Rules, SessionState
 from drummix.listening.plan import SessionPlan
 
@@ -98,14 +98,14 @@ class ResultStore:
         is_read_only: Only look; works beside a running server.
 
     Raises:
-        SettingError: If the file is missing, damaged or no store.
+        TextFileError: If the file is missing, damaged or no store.
         OutputError: If it cannot be written, or stands where SQLite cannot write beside it.
     """
 
     def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
         self.path = path
         if not path.is_file():
-            raise SettingError(
+            raise TextFileError(
                 f"{path} does not exist; expected the results of a study: "
                 "drummix listen serve writes them"
             )
@@ -136,7 +136,7 @@ class ResultStore:
             raise damaged_store(path, check)
         self._schema: int = self.meta.get("schema", 0)
         if self._schema not in (1, SCHEMA_VERSION):
-            raise SettingError(
+            raise TextFileError(
                 f"{path} has schema {self._schema}; this drummix reads 1 to {SCHEMA_VERSION}"
             )
         if self._schema == 1 and not is_read_only:
@@ -192,8 +192,10 @@ class ResultStore:
                     self._db.execute("INSERT INTO names VALUES (?, ?)", (session.session, name))
         except sqlite3.IntegrityError as error:
             raise SettingError(
-                f"{name or session.listener} is enrolled already; a new link in place of a lost "
-                "one is made by drummix listen invite --again"
+                "name",
+                name,
+                "a new link in place of a lost one is made by drummix listen invite --again",
+                problem=f"{name or session.listener} is enrolled already",
             ) from error
 
     def next_number(self) -> int:
@@ -345,7 +347,7 @@ def create_store(
         questions: The questionnaire.
     """
     if path.exists():
-        raise SettingError(f"{path} exists already; results are never overwritten")
+        raise TextFileError(f"{path} exists already; results are never overwritten")
     meta = {
         "schema": SCHEMA_VERSION,
         "study": study,
@@ -373,9 +375,9 @@ def _session(row: tuple[str, str, int, str, float]) -> Session:
     return Session(session, listener, number, SessionPlan.from_json(plan), created_s)
 
 
-def damaged_store(path: Path, what: object) -> SettingError:
+def damaged_store(path: Path, what: object) -> TextFileError:
     """The error of a file that is no store, or is damaged."""
-    return SettingError(
+    return TextFileError(
         f"{path} cannot be read as the results of a study ({what}); "
         "it is another file, or damaged: take the copy you made"
     )

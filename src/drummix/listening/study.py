@@ -223,10 +223,10 @@ class Study:
         for name, item in self.items.items():
             if unknown := sorted(set(item.files) - set(self.systems)):
                 raise SettingError(
-                    f"items.{name}.files",
+                    "items",
                     unknown[0],
                     f"the systems are {', '.join(self.systems)}",
-                    problem=f"names {unknown[0]!r}, which is none of them",
+                    problem=f"{name}.files names {unknown[0]!r}, which is none of them",
                 )
         asked = [question.name for question in self.questions]
         if twice := sorted({name for name in asked if asked.count(name) > 1}):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.interop.rows import imported_rating, named, number
 from drummix.listening.ratings import read_text
 from drummix.listening.results import Rating
@@ -33,18 +33,20 @@ def read_beaqle(path: Path, *, study: str | None = None) -> Iterator[Rating]:
         study: Name of the study; the tool writes none, so the folder's name if None.
 
     Raises:
-        SettingError: If it is damaged, or of a test without ratings.
+        TextFileError: If it is damaged, or of a test without ratings.
     """
     try:
         found = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise SettingError(f"{path}{where}: not whole JSON; the file is cut or damaged") from error
+        raise TextFileError(f"{path}{where}: not whole JSON; the file is cut or damaged") from error
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise SettingError(f"{path} is JSON of another kind; expected a list of BeaqleJS's results")
+        raise TextFileError(
+            f"{path} is JSON of another kind; expected a list of BeaqleJS's results"
+        )
     tests = [entry for entry in found if "TestID" in entry and "rating" in entry]
     if not tests:
-        raise SettingError(f"{path} holds no ratings; only BeaqleJS's MUSHRA tests have any")
+        raise TextFileError(f"{path} holds no ratings; only BeaqleJS's MUSHRA tests have any")
     person: Mapping[str, Any] = next((entry for entry in found if "UserName" in entry), {})
     session = str(person.get("UserName") or "").strip() or path.stem
     name = named(path, study, path.resolve().parent.name)
@@ -56,9 +58,9 @@ def _page(
     test: Mapping[str, Any], where: str, page: int, names: tuple[str, str]
 ) -> Iterator[Rating]:
     if not isinstance(test["rating"], dict) or not test["rating"]:
-        raise SettingError(f"{where}: rating is no table of scores; the file is damaged")
+        raise TextFileError(f"{where}: rating is no table of scores; the file is damaged")
     if not str(test["TestID"]).strip():
-        raise SettingError(f"{where}: TestID is empty; expected the test's name")
+        raise TextFileError(f"{where}: TestID is empty; expected the test's name")
     page_s = math.nan
     if test.get("Runtime") is not None:
         page_s = number(test["Runtime"], where, "Runtime", 0.0, 1e10) / 1000.0

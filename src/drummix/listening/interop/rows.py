@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.ratings import MAX_CELL_CHARS, UNKNOWN_PLAYS, UNKNOWN_SLOT
 from drummix.listening.results import Rating
 
@@ -67,7 +67,7 @@ def number(text: object, where: str, what: str, low: float, high: float) -> floa
     """A number of another tool's file.
 
     Raises:
-        SettingError: If it is none, or out of its range.
+        TextFileError: If it is none, or out of its range.
     """
     try:
         value = math.nan if isinstance(text, bool) else float(str(text).strip())
@@ -75,7 +75,7 @@ def number(text: object, where: str, what: str, low: float, high: float) -> floa
         value = math.nan
     if not low <= value <= high:
         shown = str(text)[:40]
-        raise SettingError(f"{where}: {what} is {shown!r}; expected a number, {low:g} to {high:g}")
+        raise TextFileError(f"{where}: {what} is {shown!r}; expected a number, {low:g} to {high:g}")
     return value
 
 

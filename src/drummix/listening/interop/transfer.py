@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from drummix.audio import atomic_path
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.build import BuiltStudy, read_built
 from drummix.listening.interop.beaqle import is_beaqle, read_beaqle
 from drummix.listening.interop.waet import is_waet, read_waet, waet_xml
@@ -55,7 +55,7 @@ def import_results(
         Rows of the tidy table. Who rates a mix again on another page has repeated it.
 
     Raises:
-        SettingError: If a file is damaged or of no known tool, or a session is there twice.
+        TextFileError: If a file is damaged or of no known tool, or a session is there twice.
     """
     built = None if study is None else read_built(study)
     ratings: list[Rating] = []
@@ -66,7 +66,7 @@ def import_results(
             rows = [_named_as(built, row, path) for row in rows]
         for session in {row.session for row in rows}:
             if session in sessions:
-                raise SettingError(
+                raise TextFileError(
                     f"{path}: session {session!r} is in {sessions[session]} too; leave one of them "
                     "out, or rename the participant"
                 )
@@ -76,7 +76,7 @@ def import_results(
     unknown = sorted(set(roles) - {row.system for row in ratings})
     if unknown:
         found = ", ".join(sorted({row.system for row in ratings}))
-        raise SettingError(f"there are no ratings of {unknown[0]!r}; there are: {found}")
+        raise TextFileError(f"there are no ratings of {unknown[0]!r}; there are: {found}")
     return tuple(replace(row, role=roles.get(row.system, row.role)) for row in ratings)
 
 
@@ -89,7 +89,7 @@ def _reader(path: Path) -> Any:
     ):
         if is_kind(text):
             return reader
-    raise SettingError(
+    raise TextFileError(
         f"{path} is of no known tool; expected XML of the Web Audio Evaluation Tool, webMUSHRA's "
         "mushra.csv, or JSON of BeaqleJS"
     )
@@ -108,7 +108,7 @@ def _named_as(built: BuiltStudy, row: Rating, path: Path) -> Rating:
             iter(of_item), None
         )
     if found is None:
-        raise SettingError(
+        raise TextFileError(
             f"{path}: {built.folder} has no stimulus {row.system!r}; give the folder of the study "
             "that was exported"
         )
@@ -126,7 +126,7 @@ def _with_repeats(rows: Sequence[Rating], path: Path) -> Iterator[Rating]:
         repeat = max(row.repeat, met.index(row.page))
         key = (row.session, row.item, row.system, repeat)
         if key in seen:
-            raise SettingError(
+            raise TextFileError(
                 f"{path}: session {row.session!r} rates {row.system!r} on {row.item!r} twice on "
                 "one page; take one of them out"
             )
@@ -166,7 +166,9 @@ def export_study(
     else:
         ratings = list(read_ratings(study))
         if not ratings:
-            raise SettingError(f"{study}: nobody has opened a page yet; there is nothing to export")
+            raise TextFileError(
+                f"{study}: nobody has opened a page yet; there is nothing to export"
+            )
         text = ratings_to_csv(ratings) if format == "tidy" else webmushra_csv(ratings)
         if n_replaced := count_replaced(study):
             notices = [Notice.of(Code.CHARACTERS_REPLACED, study.name, n_characters=n_replaced)]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement
 
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.build import BuiltStudy, StimulusFile
 from drummix.listening.interop.rows import imported_rating, named, number
 from drummix.listening.ratings import UNKNOWN_PLAYS, UNKNOWN_SLOT, read_text
@@ -47,27 +47,27 @@ def read_waet(path: Path, *, study: str | None = None) -> Iterator[Rating]:
         study: Name of the study; the tool writes none, so the folder's name if None.
 
     Raises:
-        SettingError: If it is no result of the tool, is damaged, or rates on several scales.
+        TextFileError: If it is no result of the tool, is damaged, or rates on several scales.
     """
     root = _parsed(path)
     if root.tag not in ROOTS:
-        raise SettingError(
+        raise TextFileError(
             f"{path} is XML of another kind, <{root.tag[:40]}>; expected <waetresult>, as the Web "
             "Audio Evaluation Tool saves it"
         )
     session = root.get("key") or path.stem
     pages = root.findall("page") or root.findall("audioholder")
     if not pages:
-        raise SettingError(f"{path} holds no pages; this participant finished none")
+        raise TextFileError(f"{path} holds no pages; this participant finished none")
     for position, page in enumerate(pages, start=1):
         item = page.get("ref") or page.get("id") or ""
         if not item:
-            raise SettingError(f"{path}: page {position} has no ref; expected the page's name")
+            raise TextFileError(f"{path}: page {position} has no ref; expected the page's name")
         where = f"{path}, page {item!r}"
         item, repeat = _without_repeat(item)
         elements = page.findall("audioelement")
         if not elements:
-            raise SettingError(f"{where}: no audio elements; the file is cut or damaged")
+            raise TextFileError(f"{where}: no audio elements; the file is cut or damaged")
         presented = _whole(page.get("presentedId"), position - 1) + 1
         time_s = _metric(page, where, ("testTime", "testTimer"), 1e7)
         for element in elements:
@@ -75,7 +75,7 @@ def read_waet(path: Path, *, study: str | None = None) -> Iterator[Rating]:
                 continue
             name = element.get("ref") or element.get("id") or ""
             if not name:
-                raise SettingError(f"{where}: an audio element has no ref; expected its name")
+                raise TextFileError(f"{where}: an audio element has no ref; expected its name")
             yield imported_rating(
                 study=named(path, study, path.resolve().parent.name),
                 session=session,
@@ -111,14 +111,14 @@ def _parsed(path: Path) -> Element:
     for mark in ("<!DOCTYPE", "<!ENTITY"):
         if mark in text:
             line = text[: text.index(mark)].count("\n") + 1
-            raise SettingError(
+            raise TextFileError(
                 f"{path}, line {line}: {mark}> is refused; results need no document type"
             )
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         line, _ = error.position
-        raise SettingError(
+        raise TextFileError(
             f"{path}, line {line}: not whole XML ({error.msg}); the file is cut or damaged"
         ) from error
 
@@ -126,7 +126,7 @@ def _parsed(path: Path) -> Element:
 def _score(element: Element, where: str) -> float | None:
     values = element.findall("value")
     if len(values) > 1:
-        raise SettingError(
+        raise TextFileError(
             f"{where}: {len(values)} values, so several scales; keep one scale's <value>"
         )
     if not values or not (values[0].text or "").strip():

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.build import BuiltStudy, StimulusFile
 from drummix.listening.characters import cell_of, storable, text_of
 from drummix.listening.interop.rows import imported_rating, named, number
@@ -50,7 +50,7 @@ def read_webmushra(path: Path, *, study: str | None = None) -> Iterator[Rating]:
         study: Name of the study; the file's own if None.
 
     Raises:
-        SettingError: If it is damaged, or another of webMUSHRA's files.
+        TextFileError: If it is damaged, or another of webMUSHRA's files.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     pages: dict[str, dict[str, int]] = {}
@@ -58,20 +58,22 @@ def read_webmushra(path: Path, *, study: str | None = None) -> Iterator[Rating]:
         heading = reader.fieldnames or ()
         missing = [name for name in COLUMNS if name not in heading and name != _SESSION]
         if missing:
-            raise SettingError(
+            raise TextFileError(
                 f"{path}, line 1: no column {', '.join(missing)}; expected webMUSHRA's mushra.csv"
             )
         sessions = _Sessions()
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
-                raise SettingError(f"{where}: not {len(heading)} cells; the line is cut or damaged")
+                raise TextFileError(
+                    f"{where}: not {len(heading)} cells; the line is cut or damaged"
+                )
             row = {column: text_of(cell) for column, cell in row.items()}
             if _SESSION not in heading:
                 row[_SESSION] = sessions.name(row)
             yield _rating(row, where, named(path, study, row["session_test_id"]), pages)
     except csv.Error as error:
-        raise SettingError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
+        raise TextFileError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
 
 
 class _Sessions:
@@ -101,7 +103,7 @@ def _rating(
 ) -> Rating:
     for name in (_SESSION, "trial_id", "rating_stimulus"):
         if not row[name].strip():
-            raise SettingError(f"{where}: {name} is empty; expected a name")
+            raise TextFileError(f"{where}: {name} is empty; expected a name")
     session, trial = row[_SESSION].strip(), row["trial_id"].strip()
     item, mark, repeat = trial.rpartition(_REPEAT)
     if not (mark and repeat.isdecimal()):

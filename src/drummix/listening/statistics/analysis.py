@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.results import Rating
 from drummix.listening.simulate import SIMULATED, effects_of
 from drummix.listening.statistics.declared import Declared
@@ -143,7 +143,7 @@ def analyse(ratings: Sequence[Rating], declared: Declared, rng: np.random.Genera
     """
     screened = screen(ratings, declared)
     if not screened.all_ratings:
-        raise SettingError(
+        raise TextFileError(
             f"none of the {len(ratings)} rows has a score on a submitted test page; "
             "there is nothing to analyse yet"
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drummix.errors import SettingError
+from drummix.errors import TextFileError
 from drummix.listening.results import Rating
 
 FloatArray = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Scores:
         roles = {row.system: row.role for row in rows}
         systems = sorted(roles, key=lambda name: (_ROLE_ORDER[roles[name]], name))
         if len(systems) < 2:
-            raise SettingError(
+            raise TextFileError(
                 f"there are ratings of {len(systems)} systems; a comparison needs at least 2"
             )
         listeners = sorted({row.listener for row in rows})
