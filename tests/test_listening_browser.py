@@ -570,6 +570,79 @@ def test_what_a_renewed_link_left_unsent_is_sent_by_the_new_one(
     context.close()
 
 
+def test_long_comments_made_without_a_connection_all_reach_the_disk(
+    browser: Any, listener: Listener
+) -> None:
+    page = open_page(browser, listener.link)
+    agree(page)
+    heading(page, "Page 1 of 2")
+    rated = rate_by_keyboard(page, 2)
+    page.context.set_offline(True)
+    # Together more than one message may have: 60 x 1900 characters of 3 bytes.
+    page.evaluate(
+        "() => { const box = document.getElementById('comment');"
+        "for (let n = 0; n < 60; n += 1) { box.value = n + '\u65e5'.repeat(1890);"
+        "box.dispatchEvent(new Event('change')); } }"
+    )
+    page.context.set_offline(False)
+    press_next(page)
+    heading(page, "Page 2 of 2")
+    first = [row for row in listener.rows if row.page == 1]
+    assert [row.score for row in first] == rated
+    assert first[1].comment == "59" + "\u65e5" * 1890
+    page.context.close()
+
+
+def test_an_action_that_the_server_does_not_know_keeps_no_other_from_the_disk(
+    browser: Any, listener: Listener
+) -> None:
+    page = open_page(browser, listener.link)
+    agree(page)
+    heading(page, "Page 1 of 2")
+    saved(page)
+    page.context.set_offline(True)
+    rated = rate_by_keyboard(page, 2)
+    page.wait_for_timeout(500)
+    page.close(run_before_unload=False)
+    context = browser.contexts[-1]
+    context.set_offline(False)
+    page = context.new_page()
+    # As a damaged store of the browser, or another version of the page, may leave it.
+    page.goto(f"{listener.server.url}static/style.css")
+    page.evaluate(
+        "() => { for (const key of Object.keys(localStorage)) if (key.includes('queue')) {"
+        "const kept = JSON.parse(localStorage.getItem(key));"
+        "kept.splice(1, 0, null, {}, { number: 7000, kind: 'dance' }, { number: 'x' });"
+        "localStorage.setItem(key, JSON.stringify(kept)); } }"
+    )
+    page.goto(listener.link)
+    heading(page, "Page 1 of 2")
+    page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.includes('queue'))")
+    assert [row.score for row in listener.rows] == rated
+    context.close()
+
+
+def test_a_required_answer_of_blanks_is_asked_for_again(browser: Any, tmp_path: Path) -> None:
+    write_mixes(tmp_path, ("zebra", "quagga"), ("one",))
+    question = '[[questions]]\nname = "job"\ntext = "Your job?"\n'
+    (tmp_path / "study.toml").write_text(SMALL.replace("questions = []\n", "") + question)
+    build_study(tmp_path / "study.toml", tmp_path / "study")
+    running = Server(tmp_path / "study")
+    [link] = invite(running.study, [], count=1, url=running.url).values()
+    page = open_page(browser, link)
+    agree(page)
+    field = page.get_by_role("textbox")
+    field.press_sequentially("  ")
+    page.get_by_role("button", name="Go on").click()
+    assert page.evaluate("() => document.querySelector('input').validationMessage")
+    field.press_sequentially("drummer")
+    page.get_by_role("button", name="Go on").click()
+    heading(page, "Page 1 of 1")
+    running.stop()
+    assert read_answers(running.study) == {"L001": {"job": "drummer"}}
+    page.context.close()
+
+
 @pytest.mark.parametrize("width", [390, 800, 1280])
 def test_no_table_of_the_analysis_is_cut_off(browser: Any, tmp_path: Path, width: int) -> None:
     rng = np.random.default_rng(0)

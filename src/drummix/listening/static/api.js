@@ -1,5 +1,8 @@
 // What the page asks of the server. The token travels in a header, never in an address.
 
+// A connection that went away without a word: nothing else would end the wait for minutes.
+const LONGEST_POST_MS = 30000;
+
 export class Api {
   constructor(token) {
     this.token = token;
@@ -22,12 +25,14 @@ export class Api {
   }
 
   post(path, body) {
-    const text = JSON.stringify(body);
-    // `keepalive` lets the last message go out while the page closes; it has a limit of 64 KiB.
+    const text = new TextEncoder().encode(JSON.stringify(body));
+    // `keepalive` lets the last message go out while the page closes; it has a limit of 64 KiB,
+    // beyond which the browser sends nothing at all.
     return this.fetch(path, {
       method: "POST",
       body: text,
       keepalive: text.length < 60000,
+      signal: AbortSignal.timeout?.(LONGEST_POST_MS),
       headers: { "Content-Type": "application/json" },
     });
   }

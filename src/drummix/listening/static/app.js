@@ -237,6 +237,9 @@ function questionField(question) {
   } else {
     input = element("input", { type: "text", id, required, maxLength: 500, "aria-labelledby": `${id}-t` });
     read = () => storable(input.value).trim() || null;
+    // Blanks alone would pass the browser's own check, and not the server's.
+    input.addEventListener("input", () =>
+      input.setCustomValidity(required && input.value && !read() ? "Please write an answer." : ""));
   }
   const text = question.text + (required ? "" : " (optional)");
   const label = element("div", { id: `${id}-t`, className: "label", textContent: text });

@@ -2,6 +2,8 @@
 // it is on its disk. Sending twice does no harm: the server knows an action by writer and number.
 
 const BATCH = 100;
+// Far below what a message may have, and small enough to go out while the page closes.
+const BATCH_CHARS = 20000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 4000;
 
@@ -11,7 +13,19 @@ export function storable(text) {
 }
 
 function withStorableText(event) {
-  return typeof event.detail === "string" ? { ...event, detail: storable(event.detail) } : event;
+  return typeof event?.detail === "string" ? { ...event, detail: storable(event.detail) } : event;
+}
+
+/** The first actions of many: no more than asked for, and no more text than a message may have. */
+function batchOf(events, nMost) {
+  let nChars = 0;
+  const batch = [];
+  for (const event of events.slice(0, nMost)) {
+    nChars += JSON.stringify(event).length;
+    if (batch.length && nChars > BATCH_CHARS) break;
+    batch.push(event);
+  }
+  return batch;
 }
 
 /** localStorage, or memory where the browser forbids it. */
@@ -58,6 +72,7 @@ export class EventQueue {
     this.sending = null;
     this.waitMs = FIRST_WAIT_MS;
     this.failure = "";
+    this.nMost = BATCH;
     this.settlers = [];
     this._adopt();
   }
@@ -115,7 +130,7 @@ export class EventQueue {
 
   async _send() {
     const [writer, events] = [...this.waiting].find(([, waiting]) => waiting.length > 0);
-    const batch = events.slice(0, BATCH);
+    const batch = batchOf(events, this.nMost);
     let response;
     let answer;
     try {
@@ -126,14 +141,14 @@ export class EventQueue {
       return;
     }
     if (response.ok || response.status === 409) {
+      this.nMost = Math.min(BATCH, this.nMost * 2);
       this._forget(writer, answer);
-      this.isOffline = false;
-      this.waitMs = FIRST_WAIT_MS;
-      for (const { reason } of answer.refused) this.onRefused(reason);
-      if (this.count === 0) {
-        this._report("saved");
-        for (const settle of this.settlers.splice(0)) settle();
-      }
+    } else if ([400, 413].includes(response.status)) {
+      // One of them is no action that the server knows: it must not keep the others from the disk.
+      const reason = answer.error ?? `error ${response.status}`;
+      this.nMost = Math.max(1, Math.floor(batch.length / 2));
+      const refused = batch.length === 1 ? [{ number: batch[0]?.number, reason }] : [];
+      this._forget(writer, { saved: [], refused });
     } else if (response.status === 429 || response.status >= 500) {
       this._retryLater();
     } else {
@@ -151,9 +166,16 @@ export class EventQueue {
 
   _forget(writer, answer) {
     const done = new Set([...answer.saved, ...answer.refused.map((one) => one.number)]);
-    const left = this.waiting.get(writer).filter((event) => !done.has(event.number));
+    const left = this.waiting.get(writer).filter((event) => !done.has(event?.number));
     this.waiting.set(writer, left);
     this._keep(writer);
+    this.isOffline = false;
+    this.waitMs = FIRST_WAIT_MS;
+    for (const { reason } of answer.refused) this.onRefused(reason);
+    if (this.count === 0) {
+      this._report("saved");
+      for (const settle of this.settlers.splice(0)) settle();
+    }
   }
 
   _keep(writer) {
