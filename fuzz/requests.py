@@ -185,6 +185,7 @@ class Attack:
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
+        self.seed = seed
         self.rng = random.Random(seed)
         self.study = write_study(folder)
         self.log = folder / "log"
@@ -219,12 +220,12 @@ class Attack:
     async def _send_rounds(self, port: int, end_s: float) -> None:
         for _ in range(ROUNDS_A_LIFE):
             chosen = self.rng.sample(self.listeners, N_AT_ONCE)
-            await asyncio.gather(*(self._send(port, self._request(one)) for one in chosen))
+            requests = [self._request(one) for one in chosen]
+            await asyncio.gather(*(self._send(port, request) for request in requests))
             if self.findings or time.monotonic() > end_s:
                 return
 
     async def _send(self, port: int, request: Request) -> None:
-        self.counts["requests"] += 1
         try:
             async with asyncio.timeout(LONGEST_ANSWER_S if request.is_whole else 0.3):
                 answer = await exchange(port, request.content)
@@ -247,12 +248,14 @@ class Attack:
         self.findings.append(f"{what}, to {request.content[:1000]!r}")
 
     def _request(self, listener: Listener) -> Request:
-        rng = self.rng
+        self.counts["requests"] += 1
+        # Tokens are drawn anew in each run: what one request draws must not move the next one's.
+        rng = random.Random(f"{self.seed} {self.counts['requests']}")
         bearer = f"Authorization: Bearer {rng.choice((listener.token, 'x'))}"
         admin = f"Authorization: Bearer {self.study.admin_token}"
         what = rng.random()
         if what < 0.7:
-            return self._events(listener)
+            return self._events(listener, rng)
         if what < 0.8:
             asked = {"listener": rng.choice((*TEXTS, *NUMBERS)), "again": rng.random() < 0.2}
             body = json.dumps(asked).encode()
@@ -266,16 +269,14 @@ class Attack:
         whole = request_of(rng.choice(("/api/events", *PATHS)), b"{}", *headers)
         return Request(rng.choice((whole, mutate(whole, rng))), is_whole=False)
 
-    def _events(self, listener: Listener) -> Request:
-        rng = self.rng
-        writer = "fuzz-writer"
+    def _events(self, listener: Listener, rng: random.Random) -> Request:
         events = [listener.next_event(rng) for _ in range(rng.choice((1, 1, 2, 5)))]
         if listener.sent and rng.random() < 0.3:
             events += rng.choice(list(listener.sent.values()))
-        body = json.dumps({"writer": writer, "events": events}).encode()
+        body = json.dumps({"writer": "fuzz-writer", "events": events}).encode()
         if rng.random() < 0.15:
             body = mutate(body, rng)
-        note_sent(listener, body)
+        writer = note_sent(listener, body)
 
         def check(status: int, answer: bytes) -> None:
             if status in (200, 409):
@@ -314,15 +315,17 @@ async def exchange(port: int, content: bytes) -> bytes:
         writer.close()
 
 
-def note_sent(listener: Listener, body: bytes) -> None:
-    """Keep what a body says, as far as it says anything."""
+def note_sent(listener: Listener, body: bytes) -> str:
+    """Keep what a body says, as far as it says anything; gives its writer."""
+    writer = ""
     try:
         found = json.loads(body)
+        writer = str(found["writer"])
         for event in found["events"]:
-            key = (found["writer"], event["number"])
-            listener.sent.setdefault(key, []).append(event)
+            listener.sent.setdefault((writer, event["number"]), []).append(event)
     except (ValueError, LookupError, TypeError, RecursionError):
-        return
+        pass
+    return writer
 
 
 def is_same(kept: dict[str, Any], sent: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,21 +116,34 @@ def test_a_raw_path_leads_to_no_file(raw: http.client.HTTPConnection, path: str)
 
 
 @pytest.fixture(scope="module")
-def raw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve once for all raw requests."""
-    _, url, server = start_server(tmp_path_factory.mktemp("raw"))
-    yield url
+def raw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """Serve once for all raw requests: the study and its address, without the scheme."""
+    study, url, server = start_server(tmp_path_factory.mktemp("raw"))
+    yield study, url.removeprefix("http://").rstrip("/")
     server.kill()
     server.wait()
 
 
 @pytest.fixture
-def raw(raw_server: str) -> Iterator[http.client.HTTPConnection]:
+def raw(raw_server: tuple[Path, str]) -> Iterator[http.client.HTTPConnection]:
     """Connect without a client that tidies up what is sent."""
-    host = raw_server.removeprefix("http://").rstrip("/")
-    connection = http.client.HTTPConnection(host, timeout=20)
+    connection = http.client.HTTPConnection(raw_server[1], timeout=20)
     yield connection
     connection.close()
+
+
+def test_who_sends_too_much_reads_why(raw_server: tuple[Path, str]) -> None:
+    study, address = raw_server
+    [link] = invite(study, [], count=1).values()
+    host, port = address.split(":")
+    head = (
+        "POST /api/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Authorization: Bearer {link.partition('#')[2]}\r\nContent-Length: 1200000\r\n\r\n"
+    )
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(head.encode() + b" " * 1_200_000)
+            assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
 def test_whatever_is_sent_what_was_acknowledged_is_on_the_disk_after_a_kill() -> None:

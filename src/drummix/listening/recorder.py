@@ -11,8 +11,10 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from drummix.listening.build import BuiltStudy
 from drummix.listening.enrolment import enrol, renew_link
@@ -21,6 +23,8 @@ from drummix.listening.messages import check_answers
 from drummix.listening.store import ResultStore, Session, token_hash
 
 _LOG = logging.getLogger("drummix.listening")
+_Arguments = ParamSpec("_Arguments")
+_Found = TypeVar("_Found")
 
 MAX_EVENTS = 50_000
 """Of one session; a listener's hour of busy sliders stays below a tenth of it."""
@@ -107,7 +111,11 @@ class Recorder:
         self._reading = asyncio.Lock()
 
     async def find(self, token: str) -> LiveSession | None:
-        """The session whose link has this token."""
+        """The session whose link has this token.
+
+        Raises:
+            NotSavedError: If the disk cannot be read at the moment.
+        """
         key = token_hash(token)
         if (known := self._in_memory(key)) is not None:
             return known
@@ -115,28 +123,36 @@ class Recorder:
         async with self._reading:
             if (known := self._in_memory(key)) is not None:
                 return known
-            session = await asyncio.to_thread(self._reader.find_session, token)
+            session = await _on_disk(self._reader.find_session, token)
             if session is None:
                 self._links.pop(key, None)
                 return None
             live = self._live.get(session.session)
             if live is None or live.is_lost:
-                live = await asyncio.to_thread(self._load, session)
+                live = await _on_disk(self._load, session)
                 self._live[session.session] = live
             self._links[key] = (session.session, time.monotonic())
             return live
 
     async def enrol(self, name: str | None = None) -> tuple[Session, str]:
-        """Give a new listener a place; see `enrolment.enrol`."""
+        """Give a new listener a place; see `enrolment.enrol`.
+
+        Raises:
+            NotSavedError: If the disk does not take it.
+        """
         async with self._committing:
-            return await asyncio.to_thread(
-                lambda: enrol(self._built, self._store, now_s=time.time(), name=name)
+            return await _on_disk(
+                partial(enrol, self._built, self._store, now_s=time.time(), name=name)
             )
 
     async def renew_link(self, listener: str) -> tuple[Session, str]:
-        """Give a listener a new link; see `enrolment.renew_link`."""
+        """Give a listener a new link; see `enrolment.renew_link`.
+
+        Raises:
+            NotSavedError: If the disk does not take it.
+        """
         async with self._committing:
-            session, token = await asyncio.to_thread(renew_link, self._store, listener)
+            session, token = await _on_disk(renew_link, self._store, listener)
         self._links = {k: link for k, link in self._links.items() if link[0] != session.session}
         return session, token
 
@@ -247,9 +263,33 @@ class Recorder:
         return True
 
 
+async def _on_disk(
+    work: Callable[_Arguments, _Found], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Found:
+    """Work on the store in a thread, beside the requests."""
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except sqlite3.Error as error:
+        _LOG.error("the store could not be used: %.200r", error)
+        raise NotSavedError from None
+
+
+_NEVER = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What is wrong with the actions themselves; anything else may be over when they come again."""
+
+
 def _answer_to(error: Exception) -> Exception:
     """What a client is told: try again later, or that this can never be."""
-    if isinstance(error, NotSavedError | sqlite3.OperationalError):
-        return NotSavedError()
-    _LOG.error("a batch of actions could not be stored: %.200r", error)
-    return EventRefusedError("these actions cannot be stored; none of them was")
+    if not isinstance(error, NotSavedError | sqlite3.OperationalError):
+        _LOG.error("a batch of actions could not be stored: %.200r", error)
+    if isinstance(error, _NEVER):
+        return EventRefusedError("these actions cannot be stored; none of them was")
+    return NotSavedError()

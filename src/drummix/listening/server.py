@@ -60,6 +60,9 @@ EVENTS_PER_S, EVENTS_BURST = 10.0, 60
 ENROLMENTS_PER_S, ENROLMENTS_BURST = 1.0, 200
 WRONG_TOKENS_PER_S, WRONG_TOKENS_BURST = 0.5, 30
 
+UNKEPT_BYTES = 1 << 20
+"""Read beyond what a message may have: who is hung up on while sending never sees the refusal."""
+
 
 def create_app(built: BuiltStudy, door: Door | None = None) -> Starlette:
     """The application that serves one study.
@@ -84,7 +87,11 @@ def create_app(built: BuiltStudy, door: Door | None = None) -> Starlette:
     return Starlette(
         routes=routes,
         middleware=[Middleware(_SecurityHeaders)],
-        exception_handlers={_RefusedError: _refused, ClientDisconnect: _gone},
+        exception_handlers={
+            _RefusedError: _refused,
+            NotSavedError: _not_saved,
+            ClientDisconnect: _gone,
+        },
         lifespan=endpoints.lifespan,
     )
 
@@ -100,6 +107,10 @@ class _RefusedError(Exception):
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, _RefusedError)
     return JSONResponse({"error": str(error)}, error.status)
+
+
+async def _not_saved(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the disk takes nothing at the moment; try again"}, 503)
 
 
 async def _gone(request: Request, error: Exception) -> Response:
@@ -165,7 +176,11 @@ class _Endpoints:
                 421, "this server has another name; the experimenter gives it by serve --url"
             )
         if not self._door.is_same_origin(request.headers.get("origin"), host):
-            raise _RefusedError(403, "enrol on the page of the study itself")
+            raise _RefusedError(
+                403,
+                "this page has another address than the server knows; the experimenter gives "
+                "it by serve --url",
+            )
         if not self._enrol_limit.allows(self._address(request), time.monotonic()):
             raise _RefusedError(429, "too many enrolments from one place; try again in a minute")
         await _body(request, 0)
@@ -181,15 +196,13 @@ class _Endpoints:
 
     async def events(self, request: Request) -> Response:
         live = await self._live(request)
+        body = await _body(request, MAX_BODY_BYTES)
         if not self._event_limit.allows(live.session.session, time.monotonic()):
             raise _RefusedError(429, "too many messages; they are kept, try again in a second")
         try:
-            batch = parse_events(await _body(request, MAX_BODY_BYTES))
-            recorded = await self._recorder.record(live, batch)
+            recorded = await self._recorder.record(live, parse_events(body))
         except EventRefusedError as error:
             raise _RefusedError(400, str(error)) from None
-        except NotSavedError:
-            raise _RefusedError(503, "the disk takes nothing at the moment; try again") from None
         refused = [{"number": number, "reason": reason} for number, reason in recorded.refused]
         return JSONResponse(
             {"saved": list(recorded.saved), "refused": refused, "page": live.state.page},
@@ -293,13 +306,19 @@ def _bearer(request: Request) -> str:
 
 
 async def _body(request: Request, max_bytes: int) -> bytes:
-    """The body, read no further than allowed, whatever its header claims."""
+    """The body, kept no further than allowed, whatever its header claims."""
+    refusal = _RefusedError(413, f"a message may have {max_bytes} bytes")
     claimed = request.headers.get("content-length", "0")
-    if not claimed.isdecimal() or int(claimed) > max_bytes:
-        raise _RefusedError(413, f"a message may have {max_bytes} bytes")
-    body = bytearray()
+    # Longer numbers are refused unread: Python converts none of thousands of digits.
+    if not claimed.isdecimal() or len(claimed) > 15 or int(claimed) > max_bytes + UNKEPT_BYTES:
+        raise refusal
+    body, n_bytes = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise _RefusedError(413, f"a message may have {max_bytes} bytes")
+        n_bytes += len(chunk)
+        if n_bytes <= max_bytes:
+            body += chunk
+        elif n_bytes > max_bytes + UNKEPT_BYTES:
+            raise refusal
+    if n_bytes > max_bytes:
+        raise refusal
     return bytes(body)
