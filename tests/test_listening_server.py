@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -708,6 +709,46 @@ def test_links_lead_to_where_the_study_was_served_last(built: BuiltStudy) -> Non
         serve(built.folder, host="127.0.0.1", port=0, url="a.example", started=stop)
     with pytest.raises(SettingError, match="n_proxies is -1"):
         serve(built.folder, host="127.0.0.1", port=0, n_proxies=-1, started=stop)
+
+
+def test_a_server_on_all_addresses_tells_one_that_others_can_open(built: BuiltStudy) -> None:
+    class StopError(Exception):
+        pass
+
+    found: list[Serving] = []
+
+    def stop(serving: Serving) -> None:
+        found.append(serving)
+        raise StopError
+
+    for host in ("0.0.0.0", "localhost"):
+        with pytest.raises(StopError):
+            serve(built.folder, host=host, port=0, started=stop)
+    everywhere, here = found
+    assert everywhere.own_url.startswith("http://0.0.0.0:")
+    assert everywhere.url.partition("//")[2].split(":")[0] not in ("0.0.0.0", "")
+    assert here.url == here.own_url
+
+
+def test_who_opens_the_address_that_the_server_printed_can_enrol(
+    built: BuiltStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A name of this machine that is not the one it calls itself by.
+    monkeypatch.setattr(
+        "socket.getaddrinfo",
+        lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))],
+    )
+    doors = []
+
+    def kept(built: BuiltStudy, door: Door) -> Any:
+        doors.append(door)
+        raise InterruptedError
+
+    monkeypatch.setattr("drummix.listening.serving.create_app", kept)
+    with pytest.raises(InterruptedError):
+        serve(built.folder, host="lab7.example.edu", port=0, started=lambda _: None)
+    assert doors[0].is_own("lab7.example.edu:8000")
+    assert not doors[0].is_own("lab8.example.edu:8000")
 
 
 def test_a_name_is_in_no_table_and_in_nothing_that_the_server_sends(

@@ -282,6 +282,19 @@ def test_an_anchor_is_made_from_the_file_that_the_study_names_for_its_source(
     build_study(study, tmp_path / "study")
 
 
+def test_an_anchor_is_made_from_the_mix_of_its_source_whatever_its_file_is_called(
+    tmp_path: Path,
+) -> None:
+    text = STUDY.replace('role = "reference"', 'role = "reference"\nsource = "human v7"')
+    study = write_study(tmp_path, text)
+    for item in ("one", "two"):
+        older = tmp_path / "mixes" / item / "human.wav"
+        (tmp_path / "mixes" / item / "human v7.wav").write_bytes(older.read_bytes())
+    built = build_study(study, tmp_path / "study")
+    sources = {s.system: Path(s.source).name for s in built.stimuli}
+    assert sources["human"] == sources["low"] == "human v7.wav"
+
+
 @pytest.fixture
 def without_override() -> list[str]:
     """Give the words that run a command as a user who may not write everywhere."""

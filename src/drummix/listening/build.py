@@ -134,7 +134,10 @@ def build_study(study_file: Path, out: Path, *, progress: Progress | None = None
     study = read_study(study_file)
     base = study_file.resolve().parent
     items = _items(study, base)
-    sources = {name: _sources(study, base, name, item) for name, item in items.items()}
+    sources = {
+        name: {system: _source(study, base, name, item, system) for system in study.systems}
+        for name, item in items.items()
+    }
     _check_design(study, list(items))
     _make_room(out)
     secret = secrets.token_hex(32)
@@ -200,32 +203,30 @@ def _items(study: Study, base: Path) -> dict[str, Item]:
     return {name: Item() for name in found if not name.startswith(".")}
 
 
-def _sources(study: Study, base: Path, name: str, item: Item) -> dict[str, Path]:
-    """System -> its file, for one item."""
-    found = {}
-    for system, kind in study.systems.items():
-        stem = kind.source or system
-        # An anchor is made from the file of its source, wherever that lies.
-        named = next((item.files[one] for one in (system, stem) if one in item.files), None)
-        if named is not None:
-            path = base / named
-            if not path.is_file():
-                raise AudioFileError(f"{path} does not exist; items.{name}.files names it")
-            found[system] = path
-            continue
-        folder = base / study.mixes / name
-        here = sorted(folder.iterdir()) if folder.is_dir() else []
-        matches = [
-            p for p in here if p.stem == stem and p.suffix.lower() in AUDIO_SUFFIXES and p.is_file()
-        ]
-        if len(matches) != 1:
-            others = ", ".join(p.name for p in matches or here) or "nothing"
-            raise AudioFileError(
-                f"{folder} holds {len(matches)} sound files called {stem} ({system}; found: "
-                f"{others}); expected one, such as {stem}.wav"
-            )
-        found[system] = matches[0]
-    return found
+def _source(study: Study, base: Path, name: str, item: Item, system: str) -> Path:
+    """The file of a system, for one item."""
+    if system in item.files:
+        path = base / item.files[system]
+        if not path.is_file():
+            raise AudioFileError(f"{path} does not exist; items.{name}.files names it")
+        return path
+    kind = study.systems[system]
+    filtered = study.systems.get(kind.source)
+    if kind.is_filtered and filtered is not None and not filtered.is_filtered:
+        # An anchor is made from the mix of another system, wherever that lies.
+        return _source(study, base, name, item, kind.source)
+    folder, stem = base / study.mixes / name, kind.source or system
+    here = sorted(folder.iterdir()) if folder.is_dir() else []
+    matches = [
+        p for p in here if p.stem == stem and p.suffix.lower() in AUDIO_SUFFIXES and p.is_file()
+    ]
+    if len(matches) != 1:
+        others = ", ".join(p.name for p in matches or here) or "nothing"
+        raise AudioFileError(
+            f"{folder} holds {len(matches)} sound files called {stem} ({system}; found: "
+            f"{others}); expected one, such as {stem}.wav"
+        )
+    return matches[0]
 
 
 def _check_design(study: Study, items: list[str]) -> None:

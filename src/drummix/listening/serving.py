@@ -20,6 +20,7 @@ from drummix.listening.store import DATABASE_NAME, ResultStore
 
 _ENOUGH_FILES = 2048
 _QUEUE = 512
+_FEWEST = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def serve(
         port: Port to listen on; 0 takes a free one.
         n_proxies: How many proxies stand before the server; each is believed what it adds to
             X-Forwarded-For.
-        url: Where listeners reach the server; `host` and port if None.
+        url: Where listeners reach the server; if None, `host` and port, or this machine's address
+            where `host` is all of its addresses.
         started: Called when the port is taken, before the first answer.
 
     Raises:
@@ -67,22 +69,23 @@ def serve(
     public = None if url is None else check_url(url)
     built = read_built(folder)
     with _only_server(folder), _listening(host, port) as sock:
-        name = f"[{host}]" if ":" in host else host
-        own = f"http://{name}:{sock.getsockname()[1]}"
+        port = sock.getsockname()[1]
+        own = f"http://{_in_url(host)}:{port}"
+        reached = public or f"http://{_in_url(_reached_at(sock, host))}:{port}"
         # A store that is damaged or cannot be written is said before anybody is told to come.
         with ResultStore(folder / DATABASE_NAME) as store:
-            store.note_url(public or own)
-        started(Serving(built, public or own, f"{public or own}/admin#{built.admin_token}", own))
+            store.note_url(reached)
+        started(Serving(built, reached, f"{reached}/admin#{built.admin_token}", own))
         n_files = _raised_file_limit()
-        n_at_once = n_files // 16
+        n_at_once = max(1, n_files // 16)
         limits = ConnectionLimits(
             # It takes some rounds until what came in at once is counted, and what has to go is
             # closed; the study's own files need some, too.
-            n_all=min(1000, n_files - 6 * n_at_once - 64),
+            n_all=max(_FEWEST, min(1000, n_files - 6 * n_at_once - 64)),
             n_of_client=None if n_proxies else ConnectionLimits.n_of_client,
         )
         config = uvicorn.Config(
-            create_app(built, Door(public or "", n_proxies)),
+            create_app(built, Door(reached, n_proxies)),
             http=guarded(limits),
             loop="asyncio",
             backlog=n_at_once,
@@ -106,6 +109,24 @@ class _Server(uvicorn.Server):
         # In the system's queue many more may wait for their turn.
         for sock in sockets or ():
             sock.listen(_QUEUE)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _reached_at(sock: socket.socket, host: str) -> str:
+    """What other machines call a host to listen on: nobody can open 0.0.0.0."""
+    if sock.getsockname()[0] not in ("0.0.0.0", "::"):
+        return host
+    far_away = ("2001:db8::1", 9) if sock.family == socket.AF_INET6 else ("192.0.2.1", 9)
+    try:
+        # Nothing is sent; the system tells which of its addresses it would send from.
+        with socket.socket(sock.family, socket.SOCK_DGRAM) as probe:
+            probe.connect(far_away)
+            return str(probe.getsockname()[0])
+    except OSError:  # no network
+        return socket.gethostname()
 
 
 def _raised_file_limit() -> int:

@@ -168,7 +168,7 @@ def _of_one_length(
 
 
 def _low_passed(samples: FloatArray, system: System, rate_hz: int) -> FloatArray:
-    if system.low_pass in (None, "none"):
+    if not system.is_filtered:
         return samples
     low_pass, _ = LOW_PASSES[_LOW_PASS_NAMES[str(system.low_pass)]]
     return np.concatenate(list(low_pass(iter([samples]), rate_hz)), axis=1)

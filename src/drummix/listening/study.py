@@ -48,6 +48,7 @@ class System:
     Args:
         role: ``reference``, ``test`` or ``anchor``.
         source: File name, without suffix, in the item's folder; the system's own name if empty.
+            For an anchor that is filtered, rather the system that it is made from.
         low_pass: Filter of an anchor: ``bs1534`` meets the standard's mask, ``paper`` is gentler,
             ``none`` takes the file as it is. Other roles have none.
     """
@@ -63,6 +64,11 @@ class System:
             )
         if self.role == "anchor" and self.low_pass is None:
             object.__setattr__(self, "low_pass", "bs1534")
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it is an anchor that is made here, from another mix."""
+        return self.low_pass not in (None, "none")
 
 
 @dataclass(frozen=True)
