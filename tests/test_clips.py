@@ -367,7 +367,7 @@ def test_processes_that_make_clips_end_with_the_one_that_takes_them(number: int)
     assert training.stdout.readline() == b"[0, 1, 2]\n"
     training.send_signal(number)
     # Read to its end: the last process that has it open is gone.
-    assert training.communicate(timeout=60)[0] == b""
+    assert training.communicate(timeout=180)[0] == b""
     ends_s = time.monotonic() + 30.0
     while is_group_alive(training.pid):
         assert time.monotonic() < ends_s

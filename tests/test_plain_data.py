@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drummix.errors import CorpusError, DrummixError, SessionError, SettingError
+from drummix.errors import CorpusError, DrummixError, PlainDataError, SessionError, SettingError
 from drummix.plain_data import (
     AnyFloat,
     Limits,
@@ -65,7 +65,7 @@ class Picky:
     low: int
 
     def __post_init__(self):
-        raise SettingError("low is too low")
+        raise PlainDataError("low is too low")
 
 
 texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=40)
@@ -342,10 +342,10 @@ def test_a_range_takes_what_its_words_say(rule, inside, outside, words):
 
 def test_a_float_that_may_be_infinite_can_have_limits_all_the_same():
     level = Annotated[AnyFloat, Within(-math.inf, 0.0)]
-    assert convert(-math.inf, level, error=SettingError, name="it") == -math.inf
+    assert convert(-math.inf, level, error=PlainDataError, name="it") == -math.inf
     for beyond in (0.1, math.inf, math.nan, 10**400):
         with pytest.raises(SettingError, match=r"^it: it is .*; expected a number from -inf to 0$"):
-            convert(beyond, level, error=SettingError, name="it")
+            convert(beyond, level, error=PlainDataError, name="it")
 
 
 @dataclass(frozen=True)
@@ -445,7 +445,7 @@ def test_the_reader_loads_nothing_that_takes_long():
 
 
 def test_every_error_is_of_the_class_that_was_asked_for():
-    for error in (SettingError, CorpusError, DrummixError):
+    for error in (PlainDataError, CorpusError, DrummixError):
         with pytest.raises(error) as caught:
             parse_json(b"[", error=error)
         assert type(caught.value) is error

@@ -166,6 +166,18 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
+class PlainDataError(SettingError):
+    """A value that was given as plain data, as an effect chain or the sizes of a network, is wrong.
+
+    Args:
+        message: What is wrong, with the path to it inside the data.
+    """
+
+    def __init__(self, message: str) -> None:
+        DrummixError.__init__(self, message)
+        self.parameter, self.value, self.expected = "", None, message
+
+
 class TextFileError(DrummixError):
     """A study, style, split, table or training file holds something that has no meaning."""
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from drummix.corpus.kit import FloatArray
-from drummix.errors import SettingError
+from drummix.errors import PlainDataError, SettingError
 from drummix.levels import db_to_gain
 from drummix.plain_data import AnyFloat, Within, check_fields, convert
 from drummix.roles import PAPER_ROLES, Role
@@ -128,7 +128,7 @@ class Disturbance:
         if isinstance(levels, list | tuple):
             levels = [-math.inf if level is None else level for level in levels]
             plain = {**plain, "noise_dbfs": levels}
-        return convert(plain, cls, error=SettingError, name="a disturbance")
+        return convert(plain, cls, error=PlainDataError, name="a disturbance")
 
     def _per_microphone(self) -> dict[str, tuple[Any, ...]]:
         return {name: value for name, value in asdict(self).items() if isinstance(value, tuple)}

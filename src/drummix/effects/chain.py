@@ -19,7 +19,7 @@ from drummix.effects.dynamics import compress, gate, limit, parallel_compress
 from drummix.effects.eq import Band, equalise
 from drummix.effects.pan import PanLaw, pan
 from drummix.effects.plate import plate_send
-from drummix.errors import SettingError
+from drummix.errors import PlainDataError, SettingError
 from drummix.levels import db_to_gain
 from drummix.plain_data import Sized, convert
 
@@ -123,7 +123,7 @@ class Chain:
             SettingError: If the shape is wrong or for the reasons of `Effect`; the message
                 says which effect of the list it is.
         """
-        found = convert(plain, _PlainChain, error=SettingError, name="the effect chain")
+        found = convert(plain, _PlainChain, error=PlainDataError, name="the effect chain")
         name = found.name
         effects = []
         for position, entry in enumerate(found.effects, start=1):
@@ -180,7 +180,7 @@ def _pan(
 
 def _eq(samples: ArrayLike, rate_hz: int, *, bands: Sequence[Mapping[str, Any]]) -> FloatArray:
     """Equalise with bands as plain data: the fields of `Band`."""
-    found = convert({"bands": bands}, _Bands, error=SettingError, name="eq")
+    found = convert({"bands": bands}, _Bands, error=PlainDataError, name="eq")
     return equalise(samples, rate_hz, found.bands)
 
 

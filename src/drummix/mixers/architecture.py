@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-from drummix.errors import SettingError
+from drummix.errors import PlainDataError, SettingError
 from drummix.plain_data import Within, check_fields, convert
 
 MAX_PARAMETERS = 100_000_000
@@ -156,7 +156,7 @@ class WaveUNetConfig:
         Raises:
             SettingError: If a name is unknown, or a value is of another type or out of range.
         """
-        return convert(values, cls, error=SettingError, name="the network")
+        return convert(values, cls, error=PlainDataError, name="the network")
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for `model.json`, read back by `from_mapping`."""
